@@ -1,0 +1,145 @@
+"""What is passed from rule to rule: `Prompt`, `Response` and `Verdict`, one JSON object a line.
+
+Writing is atomic (temporary file, fsync, rename): a reader sees the old file or the new one, never a torn one.
+The fields are documented for readers in `results/README.md`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+KINDS = ("harmful", "benign", "vqa")
+
+
+class InputError(ValueError):
+    """A mistake that the user can mend. Its text names the file, the key and the way out; scripts print it alone."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about an image.
+
+    `image` is a path relative to the folder of the prompts file, or None; `cluster` names what repeats (the twin
+    pair, the behaviour, the image); `target` is the on-target answer (harmful, benign) or the accepted answers (vqa).
+    """
+
+    id: str
+    dataset: str
+    text: str
+    image: str | None
+    image_sha256: str | None
+    kind: str
+    cluster: str
+    target: str | list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model answered at one exit layer. `finish_reason` is `stop` (end of sequence) or `length`."""
+
+    key: str
+    prompt_id: str
+    model: str
+    layer: int
+    text: str
+    num_tokens: int
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge said of one response: a label from the judge's own list, and a score in [0, 1] where it has one."""
+
+    key: str
+    prompt_id: str
+    model: str
+    layer: int
+    judge: str
+    label: str
+    score: float | None = None
+
+
+Record = TypeVar("Record", Prompt, Response, Verdict)
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no spaces. Equal values give equal text, so it can be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """sha256, in hexadecimal, of the canonical JSON of a value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256, in hexadecimal, of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read(path: Path, record: type[Record]) -> list[Record]:
+    """All rows of a JSONL file. Raises InputError, naming file and line, for a line that is not such a record."""
+    rows = []
+    fields = {field.name for field in dataclasses.fields(record)}
+    with open(path, encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                values = json.loads(line)
+                if not isinstance(values, dict) or set(values) - fields:
+                    raise TypeError(f"expected the fields {', '.join(sorted(fields))}")
+                rows.append(record(**values))
+            except (json.JSONDecodeError, TypeError) as error:
+                raise InputError(
+                    f"{path}, line {number}: not a {record.__name__} record ({error}). "
+                    "The file is damaged: delete it, and the next run makes it again."
+                ) from error
+    return rows
+
+
+def dumps(row: Record) -> str:
+    """One record as one line of JSON, without the line end."""
+    return json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False)
+
+
+def write(path: Path, rows: Iterable[Record]) -> None:
+    """Write records as JSONL, atomically."""
+    with atomic(path) as stream:
+        for row in rows:
+            stream.write(dumps(row) + "\n")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[TextIO]:
+    """A text stream whose content appears at `path` only when the block ends well.
+
+    Raises InputError where the disk is full or the folder cannot be written; the old file then stays.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}. Make room or mend the permissions, then run again."
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
