@@ -1,0 +1,111 @@
+"""One output file that survives a kill: rows whose key still holds are kept, only the rest is computed.
+
+`generate` and `judge` write each finished batch to an undeclared `.partial` file beside their output, and the sorted
+whole at the end. A later run opens both, so a killed job loses at most one batch, and the bytes in the end are those
+of a run from nothing. A `flock` on the `.partial` file keeps an orphan and its heir from writing together.
+
+    with Rows(path, Response, {(prompt_id, layer): key, ...}) as rows:
+        for batch in batches(rows.missing):
+            rows.append(compute(batch))
+        rows.finish()
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Generic, TextIO
+
+from layerwise.records import InputError, Record, dumps, write
+
+Cell = tuple[str, int]
+
+
+class Rows(Generic[Record]):
+    """The rows of one output file, by (prompt id, exit layer).
+
+    `keys` maps every wanted row to its key, in the order in which rows are to be computed. After entering, `kept`
+    holds the rows that an earlier run left and whose key still holds, and `missing` the others' names. Rows that are
+    not wanted any more, or whose line cannot be read, are dropped: they cost a computation, never an error.
+    """
+
+    def __init__(self, path: Path, record: type[Record], keys: Mapping[Cell, str]) -> None:
+        self.path = Path(path)
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.record = record
+        self.keys = keys
+        self.kept: dict[Cell, Record] = {}
+        self._stream: TextIO | None = None
+
+    @property
+    def missing(self) -> list[Cell]:
+        """What is still to be computed."""
+        return [cell for cell in self.keys if cell not in self.kept]
+
+    def __enter__(self) -> "Rows[Record]":
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._locked()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        for source in (self.path, self.partial):
+            self._keep(source)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def append(self, rows: Iterable[Record]) -> None:
+        """Keep computed rows, and put them on disk at once. Raises InputError where the disk is full."""
+        rows = list(rows)
+        for row in rows:
+            if self.keys.get((row.prompt_id, row.layer)) != row.key:
+                raise ValueError(f"row {row.prompt_id} of layer {row.layer} does not have the key that was asked for")
+        try:
+            self._stream.write("".join(dumps(row) + "\n" for row in rows))
+            self._stream.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.kept.update({(row.prompt_id, row.layer): row for row in rows})
+
+    def finish(self) -> None:
+        """Write all rows, sorted by layer and prompt id, and remove the `.partial` file."""
+        write(self.path, (self.kept[cell] for cell in sorted(self.kept, key=lambda cell: (cell[1], cell[0]))))
+        self.partial.unlink()
+
+    def _locked(self) -> TextIO:
+        """The `.partial` file, open to append, once no other process holds it."""
+        while True:
+            stream = self.partial.open("a", encoding="utf-8", newline="\n")
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting: another process is still writing {self.partial}", file=sys.stderr, flush=True)
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            # Who held the lock may have removed the file: then this is a lock on a file without a name.
+            if self.partial.exists() and os.path.samestat(os.fstat(stream.fileno()), os.stat(self.partial)):
+                return stream
+            stream.close()
+
+    def _keep(self, source: Path) -> None:
+        """Take over the rows of a file whose key still holds."""
+        if not source.exists():
+            return
+        text = source.read_text(encoding="utf-8", errors="replace")
+        for line in text.split("\n"):
+            try:
+                row = self.record(**json.loads(line))
+            except (json.JSONDecodeError, TypeError):
+                continue
+            cell = (row.prompt_id, row.layer)
+            if self.keys.get(cell) == row.key:
+                self.kept[cell] = row
+        if source == self.partial and text and not text.endswith("\n"):
+            self._stream.write("\n")
+
+    def _unwritable(self, error: OSError) -> InputError:
+        reason = error.strerror or error
+        return InputError(f"cannot write {self.partial}: {reason}. Make room or mend the permissions, then run again.")
