@@ -1,0 +1,68 @@
+# Two commands do all the set-up: `make reproduce` and `make test`. `make help` says the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+EXPERIMENT ?= bench
+CORES ?= all
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/installed
+RUN = $(BIN)/python workflow/scripts/run.py --experiment $(EXPERIMENT) --cores $(CORES)
+
+help: ## Say what each target does.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "  EXPERIMENT=<name> takes config/<name>.yaml (default: $(EXPERIMENT)); CORES=<n> limits the cores."
+
+reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an experiment.
+	@$(RUN)
+
+plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
+	@$(BIN)/python workflow/scripts/plan.py --config config/$(EXPERIMENT).yaml
+
+figures: $(ENVIRONMENT) ## Draw the figures again, after a change of colours or display names.
+	@$(RUN) --forcerun figure
+
+report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished experiment.
+	@$(BIN)/snakemake --config experiment=$(EXPERIMENT) --report results/$(EXPERIMENT)/report.html
+
+rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg (needs Graphviz).
+	@$(BIN)/snakemake --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
+
+docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configuration.
+	@$(BIN)/python workflow/scripts/document_config.py
+
+test: $(ENVIRONMENT) ## Run lint and every test that takes seconds, and the smoke experiment.
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+test-all: $(ENVIRONMENT) ## Run the slow tests too.
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -m "not network"
+
+test-network: $(ENVIRONMENT) ## Run the tests that leave the machine, and only those.
+	@$(BIN)/python -m pytest -m network
+
+lint: $(ENVIRONMENT) ## Check the style of the code and of the workflow.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(BIN)/snakemake --lint >/dev/null
+
+format: $(ENVIRONMENT) ## Put code and rules into the project's format.
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile workflow/rules
+
+benchmark: $(ENVIRONMENT) ## Measure the engine against the naive path.
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engine.py
+
+clean: ## Remove the results, figures and paper of an experiment (the environment stays).
+	rm -rf results/$(EXPERIMENT) figures/$(EXPERIMENT) paper/$(EXPERIMENT).pdf logs/$(EXPERIMENT)
+
+$(ENVIRONMENT): envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Say which one to use: make PYTHON=python3.11 ...")'
+	@echo "Making the environment in $(VENV) from envs/requirements.lock (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	@touch $@
+
+.PHONY: help reproduce plan figures report rulegraph docs test test-all test-network lint format benchmark clean

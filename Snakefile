@@ -1,0 +1,55 @@
+# Rebuilds every number and plot of an experiment: snakemake --cores all [--config experiment=paper]
+# Rules are in workflow/rules, one file a topic; what they run is in workflow/scripts.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from layerwise import config as settings
+from layerwise import spec
+from layerwise.records import InputError
+
+EXPERIMENT = config.get("experiment", "bench")
+CONFIG = f"config/{EXPERIMENT}.yaml"
+try:
+    STUDY = settings.load(Path(workflow.basedir) / CONFIG)
+except InputError as error:
+    sys.exit("error: " + str(error).replace(f"{workflow.basedir}/", ""))
+
+SPECS = spec.Specs(STUDY)
+SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
+ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
+
+RESULTS = f"results/{EXPERIMENT}"
+FIGURES = f"figures/{EXPERIMENT}"
+LOGS = f"logs/{EXPERIMENT}"
+
+
+wildcard_constraints:
+    id="|".join(map(re.escape, STUDY.models)),
+    seed=r"\d+",
+    dataset="|".join(map(re.escape, STUDY.datasets)),
+    judge="|".join(map(re.escape, STUDY.judges)),
+    subject="|".join(map(re.escape, SUBJECTS)),
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/assets.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/prompts.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/paper.smk"
+
+
+rule all:
+    """Everything: figures, tables, numbers and the paper of the chosen experiment."""
+    default_target: True
+    input:
+        f"{RESULTS}/complete.txt",

@@ -1,0 +1,41 @@
+# Where everything lies: the paths that several rule files name.
+
+
+def weights(model):
+    """The weights of one model folder of this experiment."""
+    return f"{RESULTS}/models/{model}/model.safetensors"
+
+
+def receipt(asset):
+    """The receipt of an asset."""
+    return f"results/assets/{asset}.json"
+
+
+def weights_or_receipt(subject):
+    """What holds the weights of a subject."""
+    return receipt(subject) if SUBJECTS[subject].model.source else weights(subject)
+
+
+def responses(subject, layers=None):
+    """The response files of a subject, one an exit layer."""
+    layers = SUBJECTS[subject].layers if layers is None else layers
+    return [f"{RESULTS}/responses/{subject}/layer-{layer:02d}.jsonl" for layer in layers]
+
+
+def chunks(items, size):
+    """Items in groups of a size, or all in one group."""
+    size = len(items) if size == "all" else size
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def judge_weights(judge):
+    """What holds the weights of a judge, if it has any."""
+    settings = STUDY.judges[judge]
+    if settings.source:
+        return [receipt(judge)]
+    return [f"{RESULTS}/judges/{judge}/model.ckpt"] if settings.train else []
+
+
+def files(names):
+    """The files behind names."""
+    return [path for name in names for path in FRAMES[name]]

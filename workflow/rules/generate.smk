@@ -1,0 +1,46 @@
+# Responses: every prompt, through every model, at every exit layer.
+#
+# REQUIRED INPUTS
+#   the model's weights (trained here), or the receipt of their download
+#   all prompts of the experiment
+#
+# OUTPUTS
+#   results/{experiment}/responses/{subject}/layer-LL.jsonl   one file a cell, updated in place: rows whose key still
+#                                                             holds are kept
+
+
+# Outputs cannot be a function of wildcards, so subjects that share their exit layers share a rule for each group of
+# layers that one process serves. An organism experiment has one such rule.
+CELLS = {}
+for name, subject in SUBJECTS.items():
+    for group in chunks(subject.layers, STUDY.experiment.layers_per_job):
+        CELLS.setdefault(group, []).append(name)
+
+for number, (group, names) in enumerate(CELLS.items()):
+
+    rule:
+        """Generate the responses of one model at a group of exit layers."""
+        name:
+            "generate" if len(CELLS) == 1 else f"generate_{number}"
+        input:
+            weights=lambda wildcards: weights_or_receipt(wildcards.subject),
+            prompts=PROMPTS,
+        output:
+            [update(path) for path in responses("{subject}", group)],
+        log:
+            f"{LOGS}/generate/{{subject}}.layers-{group[0]:02d}-{group[-1]:02d}.log",
+        wildcard_constraints:
+            subject="|".join(map(re.escape, names)),
+        conda:
+            "../../envs/generation.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=720,
+            gpu=lambda wildcards: int(SUBJECTS[wildcards.subject].model.gpu_memory_gb > 0),
+        params:
+            spec=lambda wildcards: SPECS.generate(SUBJECTS[wildcards.subject]),
+        shell:
+            "python workflow/scripts/generate.py --spec {params.spec:q}"
+            " --costs {log:q}.json"
+            " --weights {input.weights:q} --prompts {input.prompts:q}"
+            " --output {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,39 @@
+# Verdicts: what each judge says of each response, and of controls that it should know.
+#
+# OUTPUTS
+#   results/{experiment}/verdicts/{judge}/{subject}.jsonl   all exit layers of a subject, updated in place
+#   results/{experiment}/controls/{judge}.jsonl             the judge on empty, echoed, shuffled and refusing responses
+
+
+JUDGED = chunks(list(SUBJECTS), STUDY.experiment.models_per_judge_job)
+CONTROLS = []
+
+for number, group in enumerate(JUDGED):
+    suffix = "" if len(JUDGED) == 1 else f".{number}"
+    CONTROLS += [f"{RESULTS}/controls/{judge}{suffix}.jsonl" for judge in STUDY.judges]
+
+    rule:
+        """Let one judge say what it thinks of the responses of a group of models."""
+        name:
+            "judge" if len(JUDGED) == 1 else f"judge_{number}"
+        input:
+            weights=lambda wildcards: judge_weights(wildcards.judge),
+            prompts=PROMPTS,
+            responses=[path for subject in group for path in responses(subject)],
+        output:
+            verdicts=[update(f"{RESULTS}/verdicts/{{judge}}/{subject}.jsonl") for subject in group],
+            controls=f"{RESULTS}/controls/{{judge}}{suffix}.jsonl",
+        log:
+            f"{LOGS}/judge/{{judge}}{suffix}.log",
+        conda:
+            "../../envs/judging.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=240,
+        params:
+            spec=lambda wildcards: SPECS.judge(wildcards.judge),
+        shell:
+            "python workflow/scripts/judge.py --spec {params.spec:q}"
+            " --costs {log:q}.json"
+            " --weights {input.weights:q} --prompts {input.prompts:q} --responses {input.responses:q}"
+            " --output {output.verdicts:q} --controls {output.controls:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,80 @@
+# Metrics: verdicts -> outcomes -> metrics, what the judges are worth, and what was predicted.
+#
+# OUTPUTS
+#   results/{experiment}/metrics.csv, paired.csv          every metric; every comparison with the default layer
+#   results/{experiment}/validity.csv, controls.csv       the judges against the truth, against each other, on controls
+#   results/{experiment}/gates.csv, predictions.csv       organisms: is it able? did it come out as registered?
+
+VERDICTS = [f"{RESULTS}/verdicts/{judge}/{subject}.jsonl" for judge in STUDY.judges for subject in SUBJECTS]
+
+
+rule metrics:
+    """Compute every metric, by exit layer and by group of layers, and compare each layer with the default one."""
+    input:
+        prompts=PROMPTS,
+        verdicts=VERDICTS,
+    output:
+        metrics=f"{RESULTS}/metrics.csv",
+        paired=f"{RESULTS}/paired.csv",
+    log:
+        f"{LOGS}/metrics.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        spec=SPECS.aggregate("metrics"),
+    shell:
+        "python workflow/scripts/metrics.py --spec {params.spec:q} --costs {log:q}.json"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --output {output.metrics:q} --paired {output.paired:q} 2>&1 | tee {log:q}"
+
+
+rule validity:
+    """Hold the judges against the truth where it is known, against each other, and against controls."""
+    input:
+        prompts=PROMPTS,
+        verdicts=VERDICTS,
+        controls=CONTROLS,
+    output:
+        validity=f"{RESULTS}/validity.csv",
+        controls=f"{RESULTS}/controls.csv",
+        agreement=f"{RESULTS}/agreement.csv",
+    log:
+        f"{LOGS}/validity.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        spec=SPECS.aggregate("validity"),
+    shell:
+        "python workflow/scripts/validity.py --spec {params.spec:q} --costs {log:q}.json"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q} --controls {input.controls:q}"
+        " --output {output.validity:q} --controls-table {output.controls:q} --agreement {output.agreement:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule assess:
+    """Say whether each organism is able, then whether each registered prediction holds."""
+    input:
+        metrics=f"{RESULTS}/metrics.csv",
+        probes=PROBES,
+    output:
+        gates=f"{RESULTS}/gates.csv",
+        predictions=f"{RESULTS}/predictions.csv",
+    log:
+        f"{LOGS}/assess.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=SPECS.assess(),
+    shell:
+        "python workflow/scripts/assess.py --spec {params.spec:q} --costs {log:q}.json"
+        " --metrics {input.metrics:q} --probes {input.probes:q}"
+        " --gates {output.gates:q} --predictions {output.predictions:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,52 @@
+# The paper, and the last word of a run.
+#
+# OUTPUTS
+#   paper/{experiment}.pdf
+#   results/{experiment}/complete.txt   what was made, and what it cost
+
+
+rule paper:
+    """Typeset the paper: every number in its results comes from numbers.json or a table."""
+    input:
+        main="paper/main.typ",
+        sources=["paper/references.bib", "paper/published.yaml"],
+        numbers=f"{RESULTS}/numbers.json",
+        tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
+        figures=expand(f"{FIGURES}/{{figure}}.svg", figure=FIGURE_INPUTS),
+    output:
+        report(f"paper/{EXPERIMENT}.pdf", caption="../report/paper.rst", category="Paper"),
+    log:
+        f"{LOGS}/paper.log",
+    conda:
+        "../../envs/paper.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=SPECS.paper(),
+    shell:
+        "python workflow/scripts/paper.py --spec {params.spec:q} --costs {log:q}.json"
+        " --main {input.main:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule complete:
+    """Say what was made and what it cost; fail if a cell failed, so that the next run tries it again."""
+    input:
+        paper=f"paper/{EXPERIMENT}.pdf",
+        tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
+        figures=expand(f"{FIGURES}/{{figure}}.pdf", figure=FIGURE_INPUTS),
+    output:
+        f"{RESULTS}/complete.txt",
+    log:
+        f"{LOGS}/complete.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        spec=SPECS.aggregate("complete"),
+    shell:
+        "python workflow/scripts/complete.py --spec {params.spec:q} "
+        f" --results {RESULTS} --logs {LOGS}"
+        " --made {input:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,31 @@
+# Probes: what is readable from the features of each exit layer, and how far they drift from the default layer's.
+#
+# OUTPUTS
+#   results/{experiment}/probes/{subject}.csv
+
+PROBED = [
+    name for name, subject in SUBJECTS.items() if subject.arm is None or subject.arm in STUDY.experiment.probes.arms
+]
+PROBES = [f"{RESULTS}/probes/{subject}.csv" for subject in PROBED]
+
+
+rule probe:
+    """Fit linear probes on the features of every exit layer of one model."""
+    input:
+        weights=lambda wildcards: weights_or_receipt(wildcards.subject),
+        prompts=lambda wildcards: [] if SUBJECTS[wildcards.subject].arm else PROMPTS,
+    output:
+        f"{RESULTS}/probes/{{subject}}.csv",
+    log:
+        f"{LOGS}/probe/{{subject}}.log",
+    conda:
+        "../../envs/generation.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=lambda wildcards: int(SUBJECTS[wildcards.subject].model.gpu_memory_gb > 0),
+    params:
+        spec=lambda wildcards: SPECS.probe(SUBJECTS[wildcards.subject]),
+    shell:
+        "python workflow/scripts/probe.py --spec {params.spec:q} --costs {log:q}.json"
+        " --weights {input.weights:q} --prompts {input.prompts:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,28 @@
+# Prompts: raw data -> one JSONL file a data set, and its images.
+#
+# OUTPUTS
+#   results/{experiment}/prompts/{dataset}.jsonl      with the sha256 of each image
+#   results/{experiment}/prompts/images/{dataset}/    the images, as shown to the models
+
+PROMPTS = [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in STUDY.datasets]
+
+
+rule build_prompts:
+    """Build the prompts of one data set, with their images."""
+    input:
+        lambda wildcards: [receipt(f"{wildcards.dataset}.{name}") for name in STUDY.datasets[wildcards.dataset].sources],
+    output:
+        f"{RESULTS}/prompts/{{dataset}}.jsonl",
+    log:
+        f"{LOGS}/build_prompts/{{dataset}}.log",
+    conda:
+        "../../envs/prompts.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        spec=lambda wildcards: SPECS.build_prompts(wildcards.dataset),
+    shell:
+        "python workflow/scripts/build_prompts.py --spec {params.spec:q}"
+        " --costs {log:q}.json"
+        " --sources {input:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,78 @@
+"""Say what a run made and what each rule cost; end with an error if a cell failed, ready to be tried again.
+
+A cell that fails leaves `layer-LL.status.json` beside its responses, and the figures are drawn without it. This script
+names those cells, with the log and the command that repeats each, and takes their unfinished files out of the way: the
+rows that were generated are kept aside, so the next run computes only what is missing.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from layerwise import jobs, resume
+from layerwise.records import atomic
+
+
+def main(argv: list[str]) -> None:
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="folder of the experiment's results")
+    parser.add_argument("--logs", type=Path, required=True, help="folder of its logs, which hold each job's cost")
+    parser.add_argument("--made", type=Path, nargs="+", required=True, help="figures, tables and paper that were made")
+    parser.add_argument("--output", type=Path, required=True, help="text file that says the same")
+    arguments = parser.parse_args(argv)
+
+    costs = cost_table(arguments.logs)
+    with atomic(arguments.results / "costs.csv") as stream:
+        costs.to_csv(stream, index=False)
+    text = "\n".join(
+        [
+            *(f"{path}" for path in arguments.made if path.suffix == ".pdf"),
+            f"{arguments.results}/metrics.csv, paired.csv, numbers.json, tables/",
+            "",
+            costs.to_string(index=False),
+        ]
+    )
+    print(text)
+    failed = sorted(arguments.results.glob("responses/*/*.status.json"))
+    for status in failed:
+        report(status)
+    if failed:
+        sys.exit(f"error: {len(failed)} cells failed, so figures, tables and paper are PARTIAL. The same command tries again.")
+    with atomic(arguments.output) as stream:
+        stream.write(text + "\n")
+
+
+def cost_table(logs: Path) -> pd.DataFrame:
+    """CPU seconds, peak memory and number of jobs by rule, from what the scripts wrote of themselves."""
+    rows = []
+    for path in sorted(logs.rglob("*.log.json")):
+        name = path.relative_to(logs).parts[0].removesuffix(".log.json")
+        rows.append({"rule": name, **json.loads(path.read_text())})
+    costs = pd.DataFrame(rows, columns=["rule", "cpu_seconds", "wall_seconds", "peak_memory_mb"])
+    table = costs.groupby("rule", sort=False).agg(
+        jobs=("rule", "size"), cpu_seconds=("cpu_seconds", "sum"), peak_memory_mb=("peak_memory_mb", "max")
+    )
+    table = table.sort_values("cpu_seconds", ascending=False)
+    total = pd.DataFrame(
+        {"jobs": table.jobs.sum(), "cpu_seconds": table.cpu_seconds.sum(), "peak_memory_mb": table.peak_memory_mb.max()},
+        index=["all"],
+    )
+    table = pd.concat([table, total]).round(1)
+    table["percent"] = (100 * table.cpu_seconds / max(total.cpu_seconds.item(), 1e-9)).round(1)
+    return table.rename_axis("rule").reset_index()
+
+
+def report(status: Path) -> None:
+    """Name one failed cell, and set its rows aside so that the next run makes the rest."""
+    failure = json.loads(status.read_text())
+    cell = status.with_name(status.name.replace(".status.json", ".jsonl"))
+    print(f"FAILED {cell}: {failure['error']}\n  log:    {failure['log']}\n  repeat: {failure['command']}", file=sys.stderr)
+    if cell.exists():
+        cell.replace(resume.partial_path(cell))
+    status.unlink()
+
+
+if __name__ == "__main__":
+    jobs.run(main)

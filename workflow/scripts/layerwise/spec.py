@@ -1,0 +1,213 @@
+"""What decides a rerun: for each job one canonical JSON text of all that changes its result, and nothing else.
+
+A spec holds the job's settings, the pins of its rule's environment, and the fingerprint of its code. Not in it: display
+names, colours, paths, dates, the git commit, and which cells share a process. Prompts and weights are tracked as
+input files instead, since their hashes do not exist when the jobs are planned.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from layerwise.config import ALIGNED, Judge, Model, Study, Subject
+from layerwise.records import canonical
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+ENVIRONMENTS = SCRIPTS.parents[1] / "envs"
+
+# Progress lines, costs and error messages: no result passes through this module, so no result depends on it.
+NEUTRAL = {"layerwise.jobs"}
+
+
+class Specs:
+    """The spec of every job of a study, one method a rule."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    def train_vision(self, id: str, seed: int) -> str:
+        model = self.study.models[id]
+        organism = _organism(model, "vision")
+        default_layer = model.default_layer
+        return _spec("train_vision", "training", _recipe(model), seed=seed, organism=organism, default_layer=default_layer)
+
+    def train_base(self, id: str, arm: str, seed: int) -> str:
+        model = self.study.models[id]
+        steps = {"caption_steps", "instruction_steps"}
+        return _spec("train_base", "training", _recipe(model), seed=seed, arm=arm, **_shape(model, steps))
+
+    def align(self, id: str, arm: str, seed: int) -> str:
+        model = self.study.models[id]
+        steps = {"layerwise_safety_steps" if arm.startswith("layerwise") else "safety_steps"}
+        return _spec("align", "training", _recipe(model), seed=seed, arm=arm, **_shape(model, steps))
+
+    def train_judge(self, id: str) -> str:
+        judge = self.study.judges[id]
+        return _spec("train_judge", "judging", [f"layerwise.training.{judge.judge}"], judge=judge.judge, train=judge.train)
+
+    def build_prompts(self, id: str) -> str:
+        dataset = self.study.datasets[id]
+        settings = dataset.model_dump(exclude={"display", "sources"})
+        settings["limit"] = self.study.experiment.limit
+        return _spec("build_prompts", "prompts", [f"layerwise.datasets.{dataset.builder}"], dataset=id, **settings)
+
+    def generate(self, subject: Subject) -> str:
+        model = subject.model
+        kept = {"family", "blocks", "default_layer", "dtype", "attention", "system_prompt", "variant"}
+        return _spec(
+            "generate",
+            "generation",
+            [f"layerwise.exits.{model.family}"],
+            subject=subject.name,
+            model=model.model_dump(include=kept),
+            decoding=self.study.experiment.decoding.model_dump(),
+        )
+
+    def judge(self, id: str) -> str:
+        judge = self.study.judges[id]
+        return _spec(
+            "judge",
+            "judging",
+            [f"layerwise.judges.{judge.judge}"],
+            id=id,
+            judge=judge.judge,
+            options=judge.options,
+            canned_refusal=self.study.experiment.canned_refusal,
+        )
+
+    def probe(self, subject: Subject) -> str:
+        model = subject.model
+        return _spec(
+            "probe",
+            "generation",
+            [f"layerwise.exits.{model.family}", *_recipe(model)],
+            subject=subject.name,
+            seed=subject.seed,
+            model=model.model_dump(include={"family", "blocks", "default_layer", "dtype", "attention", "variant"}),
+            organism=model.organism.model_dump() if model.organism else None,
+            probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
+        )
+
+    def aggregate(self, script: str, **settings: object) -> str:
+        """Of a rule that reads results and makes tables, figures or numbers: who was studied, and by whom judged."""
+        experiment = self.study.experiment
+        subjects = [
+            {
+                "name": subject.name,
+                "id": subject.id,
+                "arm": subject.arm,
+                "seed": subject.seed,
+                "blocks": subject.model.blocks,
+                "default_layer": subject.model.default_layer,
+                "frozen_blocks": subject.model.organism.vision.frozen_blocks if subject.model.organism else None,
+                "layers": list(subject.layers),
+            }
+            for subject in self.study.subjects
+        ]
+        return _spec(
+            script,
+            "analysis",
+            [f"layerwise.figures.{str(settings['figure']).replace('-', '_')}"] if "figure" in settings else [],
+            subjects=subjects,
+            datasets=experiment.datasets,
+            judges={id: judge.judge for id, judge in self.study.judges.items()},
+            outcome=experiment.outcome.model_dump(),
+            **settings,
+        )
+
+    def assess(self) -> str:
+        return self.aggregate("assess", gates=self.study.experiment.gates.model_dump())
+
+    def paper(self) -> str:
+        return _spec("paper", "paper", [], title=self.study.experiment.title, experiment=self.study.name)
+
+
+def fetch(id: str, source: object) -> str:
+    """Of a download: the source alone; no code, since a checksum decides what it is."""
+    return canonical({"id": id, "source": source.model_dump()})
+
+
+def parent(arm: str) -> str:
+    """The base arm that an aligned arm is tuned from."""
+    return ALIGNED[arm]
+
+
+def _spec(script: str, environment: str, extra_modules: list[str], **settings: object) -> str:
+    code = fingerprint(script, tuple(extra_modules))
+    return canonical({**settings, "code": code, "pins": list(pins(environment))})
+
+
+def _recipe(model: Model) -> list[str]:
+    return [f"layerwise.organisms.{model.organism.recipe}"] if model.organism else []
+
+
+def _organism(model: Model, *parts: str) -> dict:
+    """The recipe and the named parts of an organism's settings."""
+    return model.organism.model_dump(include={"recipe", *parts})
+
+
+def _shape(model: Model, steps: set[str]) -> dict:
+    """An organism's settings for a stage of the language side: of the numbers of steps only the stage's own."""
+    organism = _organism(model, "vision", "language")
+    for key in list(organism["language"]):
+        if key.endswith("_steps") and key not in steps:
+            del organism["language"][key]
+    # How the encoder was trained reaches this stage through its weights, an input file.
+    organism["vision"] = {key: organism["vision"][key] for key in ("blocks", "width", "mlp", "heads", "frozen_blocks")}
+    return {"organism": organism, "default_layer": model.default_layer}
+
+
+@functools.cache
+def pins(environment: str) -> tuple[str, ...]:
+    """The exact pins in `envs/<environment>.yaml`, sorted."""
+    found = []
+    for item in yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text())["dependencies"]:
+        found.extend(item["pip"] if isinstance(item, dict) else [item])
+    return tuple(sorted(found))
+
+
+@functools.cache
+def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> str:
+    """sha256 over a script and every library module it imports, directly or not, each without comments, docstrings
+    and formatting. `extra_modules` are those found by an id at run time: a family, a judge, a data set, a figure."""
+    found: dict[str, str] = {}
+    waiting = [(script, SCRIPTS / f"{script}.py"), *((name, _module_file(name)) for name in extra_modules)]
+    while waiting:
+        name, path = waiting.pop()
+        if path is None or name in found or name in NEUTRAL:
+            continue
+        tree = _tree(path)
+        found[name] = ast.unparse(tree)
+        waiting.extend((imported, _module_file(imported)) for imported in _imports(tree))
+    return hashlib.sha256(canonical(sorted(found.items())).encode()).hexdigest()
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    """A file's syntax tree without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    """Names of our modules (and perhaps of things in them) that a tree imports anywhere, with the packages above."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    ours = {name for name in names if name.split(".")[0] == "layerwise"}
+    return ours | {name.rsplit(".", cut)[0] for name in ours for cut in range(1, name.count(".") + 1)}
+
+
+def _module_file(name: str) -> Path | None:
+    """The file of one of our modules; None for a name that is something inside a module."""
+    path = SCRIPTS.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
