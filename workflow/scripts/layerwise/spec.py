@@ -87,7 +87,7 @@ class Specs:
             subject=subject.name,
             seed=subject.seed,
             model=model.model_dump(include={"family", "blocks", "default_layer", "dtype", "attention", "variant"}),
-            organism=model.organism.model_dump() if model.organism else None,
+            organism=_organism(model) if model.organism else None,
             probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
         )
 

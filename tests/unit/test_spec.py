@@ -1,0 +1,131 @@
+"""What decides a rerun: the canonical settings of a job, the pins of its environment, the fingerprint of its code."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from layerwise import config, spec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of the scripts, environments and configuration that a test may edit."""
+    for folder in ("workflow", "envs", "config"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(spec, "SCRIPTS", tmp_path / "workflow" / "scripts")
+    monkeypatch.setattr(spec, "ENVIRONMENTS", tmp_path / "envs")
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    for cached in (spec.fingerprint, spec.pins, spec._tree):
+        cached.cache_clear()
+
+
+def specs(project, experiment="bench"):
+    """Every spec of an experiment, by job."""
+    forget()
+    study = config.load(project / "config" / f"{experiment}.yaml")
+    every = spec.Specs(study)
+    found = {f"build_prompts {id}": every.build_prompts(id) for id in study.datasets}
+    found |= {f"judge {id}": every.judge(id) for id in study.judges}
+    found |= {f"train_judge {id}": every.train_judge(id) for id, judge in study.judges.items() if judge.train}
+    for subject in study.subjects:
+        found[f"generate {subject.name}"] = every.generate(subject)
+        found[f"probe {subject.name}"] = every.probe(subject)
+        if subject.arm:
+            found[f"train_vision {subject.id}.s{subject.seed}"] = every.train_vision(subject.id, subject.seed)
+            stage = every.align if subject.arm in config.ALIGNED else every.train_base
+            found[f"train {subject.name}"] = stage(subject.id, subject.arm, subject.seed)
+    return found
+
+
+def changed(before, after):
+    return {job for job in before.keys() | after.keys() if before.get(job) != after.get(job)}
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_spec_is_canonical(project):
+    for text in specs(project).values():
+        assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("import dataclasses\n", "# why\nimport dataclasses\n"),
+        ('"""All rows of a JSONL file.', '"""Every row of a JSONL file.'),
+        ("rows = []\n    fields", "rows = []\n\n    fields"),
+    ],
+    ids=["comment", "docstring", "blank line"],
+)
+def test_words_and_layout_decide_nothing(project, old, new):
+    before = specs(project)
+    edit(project / "workflow/scripts/layerwise/records.py", old, new)
+    assert not changed(before, specs(project))
+
+
+def test_a_helper_decides_for_those_who_import_it(project):
+    before = specs(project)
+    edit(project / "workflow/scripts/layerwise/records.py", 'ensure_ascii=False, allow_nan=False)', "ensure_ascii=False)")
+    assert changed(before, specs(project)) == set(before)
+
+
+def test_a_judge_decides_for_itself_alone(project):
+    before = specs(project)
+    path = project / "workflow/scripts/layerwise/judges/refusal.py"
+    path.write_text(path.read_text() + "\nEXTRA = 1\n")
+    assert changed(before, specs(project)) == {"judge refusal"}
+
+
+def test_progress_lines_decide_nothing(project):
+    before = specs(project)
+    edit(project / "workflow/scripts/layerwise/jobs.py", "SECONDS_BETWEEN_LINES = 10.0", "SECONDS_BETWEEN_LINES = 5.0")
+    assert not changed(before, specs(project))
+
+
+def test_names_and_colours_decide_nothing(project):
+    before = specs(project)
+    edit(project / "config/models/organism.yaml", "display: LLaVA organism", "display: Another name")
+    edit(project / "config/bench.yaml", '"#999999"', '"#777777"')
+    assert not changed(before, specs(project))
+
+
+def test_steps_of_a_stage_decide_for_that_stage(project):
+    before = specs(project)
+    edit(project / "config/models/organism.yaml", "{recipe: llava}", "{recipe: llava, language: {safety_steps: 190}}")
+    jobs = changed(before, specs(project))
+    assert jobs and all(job.startswith("train organism") and ".default" in job for job in jobs)
+
+
+def test_a_pin_decides_for_its_environment(project):
+    before = specs(project)
+    edit(project / "envs/judging.yaml", "detoxify==0.5.4", "detoxify==0.5.3")
+    assert {job.split()[0] for job in changed(before, specs(project))} == {"judge", "train_judge"}
+
+
+def test_a_limit_decides_for_the_prompts(project):
+    before = specs(project, "smoke")
+    edit(project / "config/smoke.yaml", "limit: 24", "limit: 25")
+    assert {job.split()[0] for job in changed(before, specs(project, "smoke"))} == {"build_prompts"}
+
+
+def test_environments_agree_with_the_lock_and_the_project():
+    lock = {line.strip().lower() for line in (ROOT / "envs/requirements.lock").read_text().splitlines() if "==" in line}
+    project = (ROOT / "pyproject.toml").read_text()
+    for path in (ROOT / "envs").glob("*.yaml"):
+        for pin in spec.pins(path.stem):
+            if "==" in pin:
+                assert pin in lock, f"{path.name}: {pin} is not in requirements.lock"
+                assert f'"{pin}"' in project, f"{path.name}: {pin} is not in pyproject.toml"
