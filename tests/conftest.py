@@ -9,3 +9,20 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 sys.path.insert(0, str(ROOT / "tests"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest  # noqa: E402
+from project import Project  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The smoke experiment, run to its end in a copy of the project. Copy it before editing."""
+    project = Project.new(tmp_path_factory.mktemp("smoke") / "project")
+    project.run()
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of the finished smoke experiment, to be edited."""
+    return finished.copy(tmp_path / "project")

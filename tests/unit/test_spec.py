@@ -78,7 +78,9 @@ def test_words_and_layout_decide_nothing(project, old, new):
 
 def test_a_helper_decides_for_those_who_import_it(project):
     before = specs(project)
-    edit(project / "workflow/scripts/layerwise/records.py", 'ensure_ascii=False, allow_nan=False)', "ensure_ascii=False)")
+    edit(
+        project / "workflow/scripts/layerwise/records.py", "ensure_ascii=False, allow_nan=False)", "ensure_ascii=False)"
+    )
     assert changed(before, specs(project)) == set(before)
 
 

@@ -43,4 +43,5 @@ for number, (group, names) in enumerate(CELLS.items()):
             "python workflow/scripts/generate.py --spec {params.spec:q}"
             " --costs {log:q}.json"
             " --weights {input.weights:q} --prompts {input.prompts:q}"
-            " --output {output:q} 2>&1 | tee {log:q}"
+            " --log {log:q} --output {output:q} 2>&1 | tee {log:q}"
+            " || python workflow/scripts/record_failure.py --status ${{PIPESTATUS[0]}} --log {log:q} --output {output:q}"

@@ -39,7 +39,9 @@ def main(argv: list[str]) -> None:
     for status in failed:
         report(status)
     if failed:
-        sys.exit(f"error: {len(failed)} cells failed, so figures, tables and paper are PARTIAL. The same command tries again.")
+        sys.exit(
+            f"error: {len(failed)} cells failed, so figures, tables and paper are PARTIAL. The same command tries again."
+        )
     with atomic(arguments.output) as stream:
         stream.write(text + "\n")
 
@@ -56,7 +58,11 @@ def cost_table(logs: Path) -> pd.DataFrame:
     )
     table = table.sort_values("cpu_seconds", ascending=False)
     total = pd.DataFrame(
-        {"jobs": table.jobs.sum(), "cpu_seconds": table.cpu_seconds.sum(), "peak_memory_mb": table.peak_memory_mb.max()},
+        {
+            "jobs": table.jobs.sum(),
+            "cpu_seconds": table.cpu_seconds.sum(),
+            "peak_memory_mb": table.peak_memory_mb.max(),
+        },
         index=["all"],
     )
     table = pd.concat([table, total]).round(1)
@@ -68,9 +74,11 @@ def report(status: Path) -> None:
     """Name one failed cell, and set its rows aside so that the next run makes the rest."""
     failure = json.loads(status.read_text())
     cell = status.with_name(status.name.replace(".status.json", ".jsonl"))
-    print(f"FAILED {cell}: {failure['error']}\n  log:    {failure['log']}\n  repeat: {failure['command']}", file=sys.stderr)
-    if cell.exists():
-        cell.replace(resume.partial_path(cell))
+    print(
+        f"FAILED {cell}: {failure['error']}\n  log:    {failure['log']}\n  repeat: {failure['command']}",
+        file=sys.stderr,
+    )
+    resume.set_aside(cell)
     status.unlink()
 
 

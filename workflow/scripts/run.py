@@ -39,7 +39,9 @@ def main(argv: list[str]) -> int:
         if other := snakemake_here():
             sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it, or stop it.")
         print("A former run was stopped before its end; going on from where it was.", flush=True)
-        unlocked = subprocess.run([*command, "--unlock", "--quiet"], cwd=ROOT, env=environment, capture_output=True, text=True)
+        unlocked = subprocess.run(
+            [*command, "--unlock", "--quiet"], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
     started = time.monotonic()

@@ -65,7 +65,11 @@ def progress(items: Iterable[Item], total: int, name: str, note: Callable[[], st
         if now - last >= SECONDS_BETWEEN_LINES or done == total:
             rate = done / max(now - started, 1e-9)
             left = (total - done) / rate
-            print(f"{name}: {done}/{total}  {rate:.1f}/s  {left:.0f} s left  {note()}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"{name}: {done}/{total}  {rate:.1f}/s  {left:.0f} s left  {note()}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )
             last = now
 
 

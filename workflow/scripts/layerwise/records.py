@@ -67,6 +67,7 @@ class Verdict:
 
 
 Record = TypeVar("Record", Prompt, Response, Verdict)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def canonical(value: object) -> str:
@@ -106,7 +107,7 @@ def read(path: Path, record: type[Record]) -> list[Record]:
 
 def dumps(row: Record) -> str:
     """One record as one line of JSON, without the line end."""
-    return json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False)
+    return _encode(vars(row))
 
 
 def write(path: Path, rows: Iterable[Record]) -> None:

@@ -23,6 +23,19 @@ from layerwise.records import InputError, Record, dumps, write
 Cell = tuple[str, int]
 
 
+def partial_path(path: Path) -> Path:
+    """Where the rows of an unfinished output file are."""
+    return path.with_name(path.name + ".partial")
+
+
+def set_aside(path: Path) -> None:
+    """Take an output file away, but leave its rows for the next run, which keeps those whose key still holds."""
+    if path.exists():
+        with partial_path(path).open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write("\n" + path.read_text(encoding="utf-8", errors="replace"))
+        path.unlink()
+
+
 class Rows(Generic[Record]):
     """The rows of one output file, by (prompt id, exit layer).
 
@@ -33,7 +46,7 @@ class Rows(Generic[Record]):
 
     def __init__(self, path: Path, record: type[Record], keys: Mapping[Cell, str]) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.partial = partial_path(self.path)
         self.record = record
         self.keys = keys
         self.kept: dict[Cell, Record] = {}

@@ -32,7 +32,9 @@ class Specs:
         model = self.study.models[id]
         organism = _organism(model, "vision")
         default_layer = model.default_layer
-        return _spec("train_vision", "training", _recipe(model), seed=seed, organism=organism, default_layer=default_layer)
+        return _spec(
+            "train_vision", "training", _recipe(model), seed=seed, organism=organism, default_layer=default_layer
+        )
 
     def train_base(self, id: str, arm: str, seed: int) -> str:
         model = self.study.models[id]
@@ -46,7 +48,9 @@ class Specs:
 
     def train_judge(self, id: str) -> str:
         judge = self.study.judges[id]
-        return _spec("train_judge", "judging", [f"layerwise.training.{judge.judge}"], judge=judge.judge, train=judge.train)
+        return _spec(
+            "train_judge", "judging", [f"layerwise.training.{judge.judge}"], judge=judge.judge, train=judge.train
+        )
 
     def build_prompts(self, id: str) -> str:
         dataset = self.study.datasets[id]
@@ -190,7 +194,9 @@ def _tree(path: Path) -> ast.Module:
     """A file's syntax tree without docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     return tree
 

@@ -1,0 +1,45 @@
+"""Record that a generating process died without a word (out of memory, say): its cells have failed, the run goes on.
+
+Rows that it left are kept aside for the next run. A process that was told to stop is no failure: its status is passed on.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+
+from layerwise import jobs, resume
+from layerwise.records import atomic
+
+TOLD_TO_STOP = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--status", type=int, required=True, help="exit status of the process")
+    parser.add_argument("--log", required=True, help="its log")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="the response files it should have made")
+    arguments = parser.parse_args(argv)
+    if arguments.status in TOLD_TO_STOP:
+        sys.exit(arguments.status)
+
+    killed = arguments.status - 128
+    reason = f"killed by {signal.Signals(killed).name}, perhaps for memory" if killed > 0 else "see its log"
+    for output in arguments.output:
+        resume.set_aside(output)
+        with atomic(output):
+            pass
+        failure = {
+            "state": "failed",
+            "error": f"the process ended with status {arguments.status} ({reason})",
+            "log": arguments.log,
+            "command": f"snakemake --cores 1 --forcerun {output} -- {output}",
+        }
+        with atomic(output.with_name(f"{output.stem}.status.json")) as stream:
+            json.dump(failure, stream, indent=2)
+    print(f"failed: {len(arguments.output)} cells: {failure['error']}; log: {arguments.log}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    jobs.run(main)
