@@ -1,0 +1,78 @@
+"""Judge the responses of several models, and try the judge on its controls.
+
+Verdicts of an earlier run whose row key still holds are kept; each distinct response is judged once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerwise import jobs, judges, judging, records
+from layerwise.records import InputError, Prompt, Response
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts of all data sets")
+    options.add_argument("--responses", type=Path, nargs="*", default=[], help="responses of all models and layers")
+    options.add_argument("--models", nargs="+", required=True, help="names of the models")
+    options.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="verdicts, one file a model, in their order"
+    )
+    options.add_argument("--controls", type=Path, required=True, help="the judge's answers to its controls")
+    options.add_argument("--weights", type=Path, help="checkpoint, or receipt of one, for a judge that has weights")
+    arguments = options.parse_args(argv)
+    if len(arguments.models) != len(arguments.output):
+        options.error(f"{len(arguments.models)} --models but {len(arguments.output)} files in --output")
+
+    spec = arguments.spec
+    judge = judges.load(spec["judge"])(spec["options"], arguments.weights)
+    prompts = prompts_by_id(arguments.prompts)
+    responses = responses_by_model(arguments.responses, arguments.models)
+    determinants = [spec, arguments.weights and records.file_digest(arguments.weights)]
+    tried = judging.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
+    known: dict[str, judging.Answer] = {}
+    for model, path in zip(arguments.models, arguments.output, strict=True):
+        pairs = {
+            (response.prompt_id, response.layer): (prompts[response.prompt_id], response)
+            for response in responses[model]
+            if _prompt(prompts, response).kind in judge.kinds
+        }
+        judging.judge_rows(judge, spec["id"], path, judging.row_keys(judge, determinants, pairs), pairs, known)
+    records.write(arguments.controls, tried)
+
+
+def prompts_by_id(paths: Sequence[Path]) -> dict[str, Prompt]:
+    """All prompts. Raises InputError where two have one id."""
+    found: dict[str, Prompt] = {}
+    for path in paths:
+        for prompt in records.read(path, Prompt):
+            if prompt.id in found:
+                raise InputError(
+                    f"{path}: prompt id '{prompt.id}' stands there twice; ids must differ over all data sets."
+                )
+            found[prompt.id] = prompt
+    return found
+
+
+def responses_by_model(paths: Sequence[Path], models: Sequence[str]) -> dict[str, list[Response]]:
+    """All responses, by model. Raises InputError for a response of a model that was not named."""
+    found: dict[str, list[Response]] = {model: [] for model in models}
+    for path in paths:
+        for response in records.read(path, Response):
+            if response.model not in found:
+                raise InputError(f"{path}: response of model '{response.model}', which --models does not name.")
+            found[response.model].append(response)
+    return found
+
+
+def _prompt(prompts: dict[str, Prompt], response: Response) -> Prompt:
+    if response.prompt_id not in prompts:
+        raise InputError(
+            f"response of model '{response.model}', layer {response.layer}: no file in --prompts holds its prompt "
+            f"'{response.prompt_id}'. Generate the responses again."
+        )
+    return prompts[response.prompt_id]
+
+
+if __name__ == "__main__":
+    jobs.run(main)

@@ -1,0 +1,52 @@
+"""Judges of responses, one file each: `load("refusal")` is the class `Judge` in `refusal.py`.
+
+A judge maps (`Prompt`, `Response`) to a label of its own and, where it has one, a score in [0, 1].
+"""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from layerwise.records import InputError, Prompt, Response
+
+# The outcome that a judge's label claims. A label that is not here claims none: it is the absence of the other.
+CLAIMS = {"refusal": "refusal", "incoherent": "incoherent", "toxic": "harmful", "unsafe": "harmful"}
+
+
+class Judge(Protocol):
+    """What every judge offers.
+
+    `kinds`: the kinds of prompts that it applies to; others get no verdict. `sees`: the fields of `Prompt` that a
+    verdict depends on. `labels`: all that it may say. `batch_size`: responses that it takes at a time.
+    `options` are the YAML file's; a judge refuses those it does not know. `weights` is a checkpoint or a receipt.
+    """
+
+    kinds: frozenset[str]
+    sees: tuple[str, ...]
+    labels: tuple[str, ...]
+    batch_size: int
+
+    def __init__(self, options: dict, weights: Path | None = None) -> None: ...
+
+    def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]: ...
+
+
+def load(name: str) -> type[Judge]:
+    """The class in `judges/<name>.py`. Raises InputError, naming the judges there are, where there is no such file."""
+    there = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_"))
+    if name not in there:
+        close = difflib.get_close_matches(name, there, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        raise InputError(f"no judge '{name}': judges/{name}.py does not exist. {hint}There are: {', '.join(there)}.")
+    return importlib.import_module(f"layerwise.judges.{name}").Judge
+
+
+def settings(judge: str, options: dict, defaults: dict) -> dict:
+    """A judge's options laid over its defaults. Raises InputError for an option that the judge does not know."""
+    for key in options:
+        if key not in defaults:
+            allowed = ", ".join(sorted(defaults)) or "none"
+            raise InputError(f"judge '{judge}': unknown key 'options.{key}'; allowed: {allowed}.")
+    return {**defaults, **options}
