@@ -1,0 +1,196 @@
+"""Raw data sets as their homes ship them: members of zip archives and folders, CSV tables, seeded draws, images.
+
+Nothing is unpacked. A member is only ever read by a name out of the archive's own listing, and what is written gets its
+name from us, so no archive can reach outside itself. Images keep their bytes: they are decoded to see that they are
+whole, never encoded again.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from layerwise.records import InputError
+
+Item = TypeVar("Item")
+
+# What PIL calls the formats that data sets come in, and the file names' endings.
+FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
+
+
+def settings(spec: dict, **defaults: object) -> dict:
+    """A data set's options laid over its builder's defaults; raises InputError for an option that it does not know."""
+    for key in spec["options"]:
+        if key not in defaults:
+            allowed = ", ".join(sorted(defaults)) or "none"
+            raise InputError(f"{_yaml(spec)}: unknown key 'options.{key}'; allowed: {allowed}.")
+    return {**defaults, **spec["options"]}
+
+
+def source(spec: dict, sources: dict[str, Path], name: str) -> Path:
+    """The local file or folder of a named source; raises InputError where the YAML file gives none of that name."""
+    if name not in sources:
+        raise InputError(
+            f"{_yaml(spec)}: key 'sources.{name}' is missing, and builder '{spec['builder']}' reads it. "
+            f"Given: {', '.join(sorted(sources)) or 'none'}."
+        )
+    return sources[name]
+
+
+def _yaml(spec: dict) -> str:
+    return f"config/datasets/{spec['dataset']}.yaml"
+
+
+class Archive:
+    """The files in a zip archive or a folder. `names` are their paths with `/`, sorted."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError where there is neither a zip archive nor a folder."""
+        self.path = Path(path)
+        self._zip = None
+        if self.path.is_dir():
+            # A hub's cache holds links to its files: links to files are followed, links to folders are not.
+            found = [Path(folder, name) for folder, _, files in os.walk(self.path) for name in files]
+            self.names = sorted(file.relative_to(self.path).as_posix() for file in found)
+        else:
+            try:
+                self._zip = zipfile.ZipFile(self.path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise InputError(
+                    f"{self.path}: neither a zip archive nor a folder ({error}). Fetch it again."
+                ) from error
+            self.names = sorted(member.filename for member in self._zip.infolist() if not member.is_dir())
+        self._by_last_part: dict[str, list[str]] = {}
+        for name in self.names:
+            self._by_last_part.setdefault(PurePosixPath(name).name, []).append(name)
+
+    def find(self, path: str) -> str:
+        """The one member whose path is `path` or ends in it, by whole parts: a top folder may stand before it.
+
+        Raises InputError where there is none, or several of which none is exactly `path`.
+        """
+        parts = PurePosixPath(path).parts
+        same = self._by_last_part.get(parts[-1], []) if parts else []
+        found = [name for name in same if PurePosixPath(name).parts[-len(parts) :] == parts]
+        if path in found:
+            return path
+        if len(found) != 1:
+            what = f"holds {len(found)} files '{path}'" if found else f"holds no file '{path}'"
+            raise InputError(f"{self.path} {what} ({len(self.names)} files in all). Fetch the whole data set.")
+        return found[0]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member, out of `names`; raises InputError naming it where it is damaged."""
+        try:
+            return self._zip.read(name) if self._zip else (self.path / name).read_bytes()
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+            raise InputError(
+                f"{self.path}: member '{name}' cannot be read ({error}). Delete the archive and fetch it again."
+            ) from error
+
+
+def content(path: Path, name: str) -> tuple[bytes, str]:
+    """A plain file's bytes, or those of the member `name` of an archive or folder; and their origin, for messages."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        return path.read_bytes(), str(path)
+    archive = Archive(path)
+    member = archive.find(name)
+    return archive.read(member), f"{path}: {member}"
+
+
+def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, one dict a row; `path` is the file, or an archive or folder with `name`.
+
+    Raises InputError, naming file and line, where a column is missing or a row has nothing in one of `columns`.
+    """
+    raw, origin = content(path, name)
+    try:
+        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        missing = set(columns) - set(reader.fieldnames or ())
+        if missing:
+            there = ", ".join(reader.fieldnames or ()) or "none"
+            raise InputError(
+                f"{origin}: no column {', '.join(sorted(missing))}; there are {there}. Is it another file?"
+            )
+        rows = []
+        for row in reader:
+            empty = [column for column in columns if not (row[column] or "").strip()]
+            if empty:
+                raise InputError(
+                    f"{origin}, line {reader.line_num}: nothing in column '{empty[0]}'. Fetch the file again."
+                )
+            rows.append(row)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{origin}: not a CSV table in UTF-8 ({error}). Delete the file and fetch it again."
+        ) from error
+    return rows
+
+
+def expect(rows: list, number: int | None, origin: Path) -> None:
+    """Raise InputError where a table has not as many rows as the YAML file declares in `options.rows`."""
+    if number is not None and len(rows) != number:
+        raise InputError(
+            f"{origin}: {len(rows)} rows, but key 'options.rows' of the data set says {number}. Fetch the file again, "
+            "or change the key if the file is meant."
+        )
+
+
+def draw(
+    items: Iterable[Item], seed: int, size: int | None = None, cluster: Callable[[Item], object] = str
+) -> list[Item]:
+    """Items in a seeded order, those of a cluster together, and of the first `size` clusters only (None: of all).
+
+    Clusters stand in the order of sha256(`seed:cluster`). So two keep their order whatever others there are, it is the
+    same in every language and version, and a larger size adds to a smaller one.
+    """
+    clusters: dict[object, list[Item]] = {}
+    for item in items:
+        clusters.setdefault(cluster(item), []).append(item)
+    order = sorted(clusters, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    return [item for name in order[:size] for item in clusters[name]]
+
+
+def coco_images(archive: Archive) -> dict[int, str]:
+    """COCO image id -> member name, of an archive with COCO's names of 2017 (`val2017/000000000139.jpg`)."""
+    found = {}
+    for name in archive.names:
+        if match := re.fullmatch(r"(?:.*/)?(\d{12})\.jpg", name):
+            found[int(match[1])] = name
+    if not found:
+        raise InputError(
+            f"{archive.path}: no image named like 000000000139.jpg. It is another archive than COCO's val2017.zip."
+        )
+    return found
+
+
+def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> dict[str, str]:
+    """Write an image's own bytes as `folder/images/<dataset>/<id>.<ending>`; gives the prompt's two fields of it.
+
+    Raises InputError, naming `origin`, where the bytes are no whole image.
+    """
+    try:
+        with Image.open(io.BytesIO(raw)) as image:
+            image.load()
+            ending = FORMATS[image.format]
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{origin}: not a whole image of a known format ({error}). Delete the archive and fetch it again."
+        ) from error
+    name = f"images/{dataset}/{id}.{ending}"
+    try:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(raw)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder / name}: {error.strerror}. Make room or mend the permissions."
+        ) from error
+    return {"image": name, "image_sha256": hashlib.sha256(raw).hexdigest()}
