@@ -1,0 +1,142 @@
+"""Generate a model's responses to prompts at exit layers: one JSONL file a layer, rows already there are kept.
+
+A layer at which something fails gets its file all the same, with the rows there are, and a `<stem>.status.json` beside
+it that says what failed and how to repeat it; the process then ends well, so that the other layers' results are used.
+"""
+
+import json
+import shlex
+import sys
+import traceback
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from layerwise import assets, engine, jobs
+from layerwise.records import InputError, Prompt, Response, atomic, digest, read
+from layerwise.resume import Rows
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument(
+        "--weights", type=Path, required=True, help="model.safetensors, or the receipt of a published model"
+    )
+    options.add_argument("--prompts", type=Path, nargs="+", required=True, help="JSONL files of prompts")
+    options.add_argument("--layers", type=int, nargs="+", required=True, help="exit layers")
+    options.add_argument("--output", type=Path, nargs="+", required=True, help="one JSONL file a layer, in that order")
+    options.add_argument("--device-map", help="accelerate's device_map, such as `auto` for several GPUs")
+    options.add_argument("--log", help="the log of this job, to be named where a layer fails")
+    given = options.parse_args(argv)
+    if len(given.layers) != len(given.output):
+        raise InputError(f"{len(given.layers)} layers, but {len(given.output)} outputs: give one output a layer.")
+    jobs.single_thread()
+
+    prompts = read_prompts(given.prompts)
+    folder, weights = checkpoint(given.weights)
+    with ExitStack() as stack:
+        files = {}
+        for layer, path in sorted(zip(given.layers, given.output, strict=True)):
+            keys = {(prompt.id, layer): key(given.spec, weights, prompt, layer) for prompt, _ in prompts}
+            files[layer] = stack.enter_context(Rows(path, Response, keys))
+        errors = compute(given.spec, folder, prompts, files, given.device_map)
+        for layer, rows in files.items():
+            rows.finish()
+            report(rows, errors[layer], given.log, argv)
+
+
+def read_prompts(paths: list[Path]) -> list[tuple[Prompt, Path | None]]:
+    """All prompts of several files, each with the path of its image. Raises InputError for an id that comes twice."""
+    found: dict[str, tuple[Prompt, Path | None]] = {}
+    for path in paths:
+        for prompt in read(path, Prompt):
+            if prompt.id in found:
+                raise InputError(
+                    f"{path}: the prompt id '{prompt.id}' comes twice. Ids must differ over all data sets."
+                )
+            found[prompt.id] = (prompt, path.parent / prompt.image if prompt.image is not None else None)
+    return list(found.values())
+
+
+def checkpoint(weights: Path) -> tuple[Path, str]:
+    """The folder of a checkpoint, and the sha256 that names its content."""
+    if weights.suffix == ".json":
+        files = assets.read(weights).files
+        return assets.resolve(weights), digest({file.name: file.sha256 for file in files})
+    if not weights.is_file():
+        raise InputError(f"the checkpoint {weights.parent} lacks {weights.name}. Run the rule that trains it.")
+    return weights.parent, engine.checkpoint_digest(weights.parent)
+
+
+def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
+    """What determines one response. Where the rows of two runs have equal keys, their text is equal."""
+    return digest({"spec": spec, "weights": weights, "text": prompt.text, "image": prompt.image_sha256, "layer": layer})
+
+
+def compute(
+    spec: dict, folder: Path, prompts: list[tuple[Prompt, Path | None]], files: dict[int, Rows], device_map: str | None
+) -> dict[int, list[str]]:
+    """Generate the rows that are missing, each batch at once to disk; returns the errors of the layers that failed."""
+    missing = defaultdict(list)
+    for layer, rows in files.items():
+        for prompt_id, _ in rows.missing:
+            missing[prompt_id].append(layer)
+    tasks = [engine.Task(prompt, tuple(missing[prompt.id]), image) for prompt, image in prompts if prompt.id in missing]
+    errors = defaultdict(list)
+
+    def answers() -> Iterator[engine.Answer | engine.Failure]:
+        family = engine.load(folder, spec["model"], device_map)
+        decoding = spec["decoding"]
+        for batch in engine.generate(
+            family, tasks, decoding["max_new_tokens"], decoding["batch_size"], spec["model"]["system_prompt"]
+        ):
+            keep(batch, spec["subject"], files, errors)
+            yield from batch
+
+    if tasks:
+        total = sum(len(task.layers) for task in tasks)
+        try:
+            deque(jobs.progress(answers(), total, f"{spec['subject']}: responses"), maxlen=0)
+        except InputError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            for layer, rows in files.items():
+                if rows.missing:
+                    errors[layer].append(f"{type(error).__name__}: {error}")
+    return errors
+
+
+def keep(
+    batch: list[engine.Answer | engine.Failure], subject: str, files: dict[int, Rows], errors: dict[int, list[str]]
+) -> None:
+    """Put the answers of a batch on disk, each into the file of its layer, and note the failures."""
+    found = defaultdict(list)
+    for answer in batch:
+        layer, prompt_id = answer.layer, answer.prompt_id
+        if isinstance(answer, engine.Failure):
+            errors[layer].append(f"prompt {prompt_id}: {answer.error}")
+            continue
+        key = files[layer].keys[prompt_id, layer]
+        response = Response(key, prompt_id, subject, layer, answer.text, answer.num_tokens, answer.finish_reason)
+        found[layer].append(response)
+    for layer, responses in found.items():
+        files[layer].append(responses)
+
+
+def report(rows: Rows, errors: list[str], log: str | None, argv: list[str]) -> None:
+    """Leave a status file beside the output of a layer that failed, and none beside one that did not."""
+    status = rows.path.with_name(f"{rows.path.stem}.status.json")
+    if not errors:
+        status.unlink(missing_ok=True)
+        return
+    error = f"{len(rows.missing)} of {len(rows.keys)} responses are missing. First error: {errors[0]}"
+    command = shlex.join(["python", "workflow/scripts/generate.py", *argv])
+    with atomic(status) as stream:
+        json.dump({"state": "failed", "error": error, "log": log, "command": command}, stream, indent=2)
+    print(f"failed: {rows.path}: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    jobs.run(main)
