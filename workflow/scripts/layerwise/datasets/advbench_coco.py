@@ -46,8 +46,10 @@ def pair(rows: int, images: Iterable[int], seed: int, held_out: int) -> dict[int
     """Row of the behaviours' file (from 0) -> COCO image id, in the order drawn; rows held out are not in it.
 
     Behaviours and images are each put in `rawdata.draw`'s order; the first `held_out` behaviours are left out, the next
-    gets the first image, and so on. Raises InputError where there are fewer images than behaviours.
+    gets the first image, and so on. Raises InputError where no behaviour is left, or there are fewer images.
     """
+    if held_out >= rows:
+        raise InputError(f"{rows} behaviours, of which key 'options.held_out' leaves out {held_out}: none is left.")
     behaviours, drawn = rawdata.draw(range(rows), seed)[held_out:], rawdata.draw(images, seed)
     if len(drawn) < len(behaviours):
         raise InputError(
