@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
         report(status)
     if failed:
         sys.exit(
-            f"error: {len(failed)} cells failed, so figures, tables and paper are PARTIAL. The same command tries again."
+            f"error: {len(failed)} cells failed: figures, tables and paper are PARTIAL. The same command tries again."
         )
     with atomic(arguments.output) as stream:
         stream.write(text + "\n")

@@ -1,6 +1,6 @@
 """Record that a generating process died without a word (out of memory, say): its cells have failed, the run goes on.
 
-Rows that it left are kept aside for the next run. A process that was told to stop is no failure: its status is passed on.
+Rows that it left are kept aside for the next run. A process that was told to stop is no failure: its status is kept.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What every script does around its work: common options, progress lines, the cost of the job, errors as one message."""
+"""What every script does around its work: common options, progress lines, cost of the job, errors as one message."""
 
 import argparse
 import json

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from layerwise.config import ALIGNED, Judge, Model, Study, Subject
+from layerwise.config import ALIGNED, Model, Study, Subject
 from layerwise.records import canonical
 
 SCRIPTS = Path(__file__).resolve().parents[1]
