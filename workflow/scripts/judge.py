@@ -3,10 +3,10 @@
 Verdicts of an earlier run whose row key still holds are kept; each distinct response is judged once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from layerwise import jobs, judges, judging, records
+from layerwise import checkpoints, jobs, judges, judging, records
 from layerwise.records import InputError, Prompt, Response
 
 
@@ -14,24 +14,20 @@ def main(argv: list[str]) -> None:
     options = jobs.parser(__doc__)
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts of all data sets")
     options.add_argument("--responses", type=Path, nargs="*", default=[], help="responses of all models and layers")
-    options.add_argument("--models", nargs="+", required=True, help="names of the models")
-    options.add_argument(
-        "--output", type=Path, nargs="+", required=True, help="verdicts, one file a model, in their order"
-    )
+    options.add_argument("--output", type=Path, nargs="+", required=True, help="verdicts, a file <model>.jsonl each")
     options.add_argument("--controls", type=Path, required=True, help="the judge's answers to its controls")
-    options.add_argument("--weights", type=Path, help="checkpoint, or receipt of one, for a judge that has weights")
+    options.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoint of the judge, or receipts")
     arguments = options.parse_args(argv)
-    if len(arguments.models) != len(arguments.output):
-        options.error(f"{len(arguments.models)} --models but {len(arguments.output)} files in --output")
 
     spec = arguments.spec
     judge = judges.load(spec["judge"])(spec["options"], arguments.weights)
     prompts = prompts_by_id(arguments.prompts)
-    responses = responses_by_model(arguments.responses, arguments.models)
-    determinants = [spec, arguments.weights and records.file_digest(arguments.weights)]
+    outputs = {path.stem: path for path in arguments.output}
+    responses = responses_by_model(arguments.responses, outputs)
+    determinants = [spec, [checkpoints.find(weights).sha256 for weights in arguments.weights]]
     tried = judging.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
     known: dict[str, judging.Answer] = {}
-    for model, path in zip(arguments.models, arguments.output, strict=True):
+    for model, path in outputs.items():
         pairs = {
             (response.prompt_id, response.layer): (prompts[response.prompt_id], response)
             for response in responses[model]
@@ -54,13 +50,13 @@ def prompts_by_id(paths: Sequence[Path]) -> dict[str, Prompt]:
     return found
 
 
-def responses_by_model(paths: Sequence[Path], models: Sequence[str]) -> dict[str, list[Response]]:
-    """All responses, by model. Raises InputError for a response of a model that was not named."""
+def responses_by_model(paths: Sequence[Path], models: Iterable[str]) -> dict[str, list[Response]]:
+    """All responses, by model. Raises InputError for a response of a model that has no output."""
     found: dict[str, list[Response]] = {model: [] for model in models}
     for path in paths:
         for response in records.read(path, Response):
             if response.model not in found:
-                raise InputError(f"{path}: response of model '{response.model}', which --models does not name.")
+                raise InputError(f"{path}: response of model '{response.model}', which no file in --output is for.")
             found[response.model].append(response)
     return found
 

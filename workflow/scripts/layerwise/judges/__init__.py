@@ -11,16 +11,14 @@ from typing import Protocol
 
 from layerwise.records import InputError, Prompt, Response
 
-# The outcome that a judge's label claims. A label that is not here claims none: it is the absence of the other.
-CLAIMS = {"refusal": "refusal", "incoherent": "incoherent", "toxic": "harmful", "unsafe": "harmful"}
-
 
 class Judge(Protocol):
     """What every judge offers.
 
     `kinds`: the kinds of prompts that it applies to; others get no verdict. `sees`: the fields of `Prompt` that a
     verdict depends on. `labels`: all that it may say. `batch_size`: responses that it takes at a time.
-    `options` are the YAML file's; a judge refuses those it does not know. `weights` is a checkpoint or a receipt.
+    `options` are the YAML file's; a judge refuses those it does not know. `weights`: its checkpoint or the receipt of
+    one, and perhaps the receipt of what that rests on; none for a judge that is rules.
     """
 
     kinds: frozenset[str]
@@ -28,7 +26,7 @@ class Judge(Protocol):
     labels: tuple[str, ...]
     batch_size: int
 
-    def __init__(self, options: dict, weights: Path | None = None) -> None: ...
+    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None: ...
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]: ...
 
@@ -43,10 +41,10 @@ def load(name: str) -> type[Judge]:
     return importlib.import_module(f"layerwise.judges.{name}").Judge
 
 
-def settings(judge: str, options: dict, defaults: dict) -> dict:
-    """A judge's options laid over its defaults. Raises InputError for an option that the judge does not know."""
-    for key in options:
+def settings(judge: str, given: dict, defaults: dict, section: str = "options") -> dict:
+    """A judge's settings laid over its defaults. Raises InputError for one that the judge does not know."""
+    for key in given:
         if key not in defaults:
             allowed = ", ".join(sorted(defaults)) or "none"
-            raise InputError(f"judge '{judge}': unknown key 'options.{key}'; allowed: {allowed}.")
-    return {**defaults, **options}
+            raise InputError(f"judge '{judge}': unknown key '{section}.{key}'; allowed: {allowed}.")
+    return {**defaults, **given}

@@ -43,7 +43,7 @@ class Judge:
     labels = ("incoherent", "coherent")
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Path | None = None) -> None:
+    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
         self.limits = settings("coherence", options, DEFAULTS)
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:

@@ -102,7 +102,7 @@ class Judge:
     labels = ("refusal", "answer")
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Path | None = None) -> None:
+    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
         settings("refusal", options, {})
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:

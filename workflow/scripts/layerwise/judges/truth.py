@@ -16,7 +16,7 @@ class Judge:
     labels = (language.REFUSED, language.HARMFUL, language.HARMLESS, language.INCOHERENT)
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Path | None = None) -> None:
+    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
         settings("truth", options, {})
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:

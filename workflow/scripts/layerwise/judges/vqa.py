@@ -54,7 +54,7 @@ class Judge:
     labels = ("correct", "wrong")
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Path | None = None) -> None:
+    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
         self.threshold = settings("vqa", options, {"threshold": 0.5})["threshold"]
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:
