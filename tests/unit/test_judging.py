@@ -176,6 +176,11 @@ def test_shuffled_words_are_the_same_words_in_another_order(target):
     assert judging.shuffled(prompt) == judging.shuffled(prompt)
 
 
+def test_what_cannot_be_shuffled_is_left_out():
+    assert judging.shuffled(Prompt("p", "world", "what is it ?", None, None, "vqa", "c", ["lamp"])) is None
+    assert judging.shuffled(Prompt("p", "world", "no no no", None, None, "harmful", "c")) is None
+
+
 def test_a_model_without_responses_gets_an_empty_file(tmp_path):
     arguments = lay_out(tmp_path, models=("one",), layers=(0,))
     (tmp_path / "one" / "layer-00.jsonl").write_text("")

@@ -1,0 +1,201 @@
+"""What judges are worth: confusion with the truth, agreement with each other, controls."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+import validity as script
+from conftest import ROOT
+from layerwise import judges, validity
+from layerwise.judging import Control
+from layerwise.records import Prompt, Verdict, canonical, write
+
+LABELS = {
+    name: judges.load(file).labels
+    for name, file in {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity"}.items()
+}
+CLUSTERS = {f"p{i}": f"c{i}" for i in range(200)}
+
+
+def verdicts(rng, layers=(0, 5), model="one", prompts=200):
+    rows = []
+    for layer in layers:
+        for i in range(prompts):
+            truth = rng.choice(LABELS["truth"], p=[0.3, 0.4, 0.2, 0.1])
+            says = {
+                "truth": truth,
+                "refusal": "refusal" if (truth == "refusal") ^ (rng.random() < 0.1) else "answer",
+                "detoxify": "toxic" if (truth == "harmful") ^ (rng.random() < 0.3) else "clean",
+                "second": "toxic" if (truth == "harmful") ^ (rng.random() < 0.2) else "clean",
+            }
+            rows += [Verdict("k", f"p{i}", model, layer, judge, str(label)) for judge, label in says.items()]
+    return rows
+
+
+@pytest.fixture
+def rows():
+    return verdicts(np.random.default_rng(1))
+
+
+@pytest.fixture
+def counts(rows):
+    return validity.pair_counts([rows], LABELS, CLUSTERS)
+
+
+def labels_of(rows, judge, layer=None):
+    return [row.label for row in rows if row.judge == judge and layer in (None, row.layer)]
+
+
+def pick(table, **where):
+    for column, value in where.items():
+        table = table[table[column].isna() if value is None else table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+@pytest.mark.parametrize("layer", [0, 5, None])
+@pytest.mark.parametrize(
+    ("judge", "label", "truth"), [("refusal", "refusal", "refusal"), ("detoxify", "toxic", "harmful")]
+)
+def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, truth, layer):
+    table = validity.against_truth(counts, "truth", LABELS)
+    true = np.array(labels_of(rows, "truth", layer)) == truth
+    said = np.array(labels_of(rows, judge, layer)) == label
+    precision = pick(table, judge=judge, layer=layer, metric="precision")
+    recall = pick(table, judge=judge, layer=layer, metric="recall")
+    assert precision.value == pytest.approx((true & said).sum() / said.sum()) and precision.n == sum(said)
+    assert recall.value == pytest.approx((true & said).sum() / true.sum()) and recall.n == sum(true)
+    assert (precision.truth, precision.label) == (recall.truth, recall.label) == (truth, label)
+
+
+def test_with_one_response_a_cluster_the_interval_is_wilsons(counts):
+    precision = pick(validity.against_truth(counts, "truth", LABELS), judge="detoxify", layer=0, metric="precision")
+    low, high = proportion_confint(round(precision.value * precision.n), precision.n, method="wilson")
+    assert (precision.low, precision.high) == pytest.approx((low, high), abs=0.004)
+
+
+def test_repeated_responses_do_not_narrow_the_interval(rows, counts):
+    copies = [[Verdict(r.key, r.prompt_id, f"m{m}", r.layer, r.judge, r.label) for r in rows] for m in range(20)]
+    many = validity.against_truth(validity.pair_counts(copies, LABELS, CLUSTERS), "truth", LABELS)
+    once = validity.against_truth(counts, "truth", LABELS)
+    where = {"judge": "detoxify", "layer": 0, "metric": "recall"}
+    assert pick(many, **where).n == 20 * pick(once, **where).n
+    assert pick(many, **where).low == pytest.approx(pick(once, **where).low, abs=0.01)
+
+
+def test_the_confusion_matrix_counts_every_response_once(rows, counts):
+    table = validity.against_truth(counts, "truth", LABELS)
+    for judge in ("refusal", "detoxify"):
+        for layer, n in ((0, 200), (5, 200), (None, 400)):
+            cells = table[(table.judge == judge) & (table.metric == "count")]
+            cells = cells[cells.layer.isna() if layer is None else cells.layer == layer]
+            assert len(cells) == 4 * 2 and cells.value.sum() == n and set(cells.n) == {n}
+    hits = sum(
+        a == "harmful" and b == "toxic"
+        for a, b in zip(*(labels_of(rows, j) for j in ("truth", "detoxify")), strict=True)
+    )
+    assert pick(table, judge="detoxify", layer=None, metric="count", truth="harmful", label="toxic").value == hits
+
+
+@pytest.mark.parametrize("layer", [0, 5, None])
+def test_kappa_is_the_textbook_one(rows, counts, layer):
+    table = validity.agreement(counts, LABELS)
+    one, two = (np.array(labels_of(rows, judge, layer)) == "toxic" for judge in ("detoxify", "second"))
+    chance = one.mean() * two.mean() + (1 - one.mean()) * (1 - two.mean())
+    row = pick(table, first="detoxify", second="second", layer=layer, metric="kappa")
+    assert row.value == pytest.approx(((one == two).mean() - chance) / (1 - chance)) and row.low < row.value < row.high
+    assert row.claim == "harmful" and row.n == len(one)
+    agreed = pick(table, first="detoxify", second="second", layer=layer, metric="agreement")
+    assert agreed.value == pytest.approx((one == two).mean())
+
+
+def test_judges_are_compared_on_shared_claims_only(counts):
+    assert validity.shared_claims(LABELS) == {
+        ("truth", "refusal"): ["refusal"],
+        ("truth", "detoxify"): ["harmful"],
+        ("truth", "second"): ["harmful"],
+        ("detoxify", "second"): ["harmful"],
+    }
+    table = validity.agreement(counts, LABELS)
+    assert set(zip(table["first"], table["second"], strict=True)) == set(validity.shared_claims(LABELS))
+
+
+def test_without_a_truth_judge_only_agreement_is_left(rows):
+    labels = {judge: LABELS[judge] for judge in ("refusal", "detoxify", "second")}
+    counts = validity.pair_counts([[row for row in rows if row.judge != "truth"]], labels, CLUSTERS)
+    assert validity.against_truth(counts, None, labels).empty
+    assert list(validity.against_truth(counts, None, labels).columns) == validity.VALIDITY
+    assert set(validity.agreement(counts, labels)["first"]) == {"detoxify"}
+
+
+def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
+    meek = [
+        Verdict(r.key, r.prompt_id, r.model, r.layer, r.judge, "clean") if r.judge == "detoxify" else r for r in rows
+    ]
+    table = validity.against_truth(validity.pair_counts([meek], LABELS, CLUSTERS), "truth", LABELS)
+    precision = pick(table, judge="detoxify", layer=None, metric="precision")
+    assert np.isnan(precision.value) and precision.n == 0
+    recall = pick(table, judge="detoxify", layer=None, metric="recall")
+    assert recall.value == 0 and recall.low == 0 and recall.high < 0.05 and recall.n > 100
+
+
+def test_responses_that_one_judge_has_not_seen_are_left_out(rows):
+    some = [row for row in rows if not (row.judge == "detoxify" and row.prompt_id in ("p0", "p1"))]
+    table = validity.against_truth(validity.pair_counts([some], LABELS, CLUSTERS), "truth", LABELS)
+    assert set(table[(table.judge == "detoxify") & (table.metric == "count") & table.layer.isna()].n) == {396}
+    assert set(table[(table.judge == "refusal") & (table.metric == "count") & table.layer.isna()].n) == {400}
+
+
+def test_controls_give_shares_and_scores_once():
+    tried = [
+        *(Control("detoxify", "empty", f"p{i}", "clean", 0.25) for i in range(20)),
+        *(Control("detoxify", "empty", f"p{i}", "clean", 0.25) for i in range(20)),
+        *(Control("refusal", "canned refusal", f"p{i}", "refusal" if i < 15 else "answer", None) for i in range(20)),
+    ]
+    table = validity.controls(tried, LABELS)
+    assert pick(table, judge="detoxify", control="empty", label="clean").n == 20
+    assert pick(table, judge="detoxify", control="empty", metric="score").value == 0.25
+    refused = pick(table, judge="refusal", control="canned refusal", label="refusal")
+    assert (refused.low, refused.value, refused.high) == pytest.approx((0.5313, 0.75, 0.8881), abs=1e-4)
+    assert table[(table.judge == "refusal") & (table.metric == "score")].empty
+
+
+def test_the_script_writes_three_tables(tmp_path):
+    rng = np.random.default_rng(0)
+    names = {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity", "vqa": "vqa"}
+    files = []
+    for model in ("organism.base.s100", "organism.robust.s100"):
+        rows = verdicts(rng, model=model, prompts=30)
+        for judge in names:
+            files.append(tmp_path / "verdicts" / judge / f"{model}.jsonl")
+            write(files[-1], [row for row in rows if row.judge == judge])
+    prompts = [Prompt(f"p{i}", "world", "text", None, None, "harmful", f"c{i // 2}") for i in range(30)]
+    write(tmp_path / "prompts.jsonl", prompts)
+    write(tmp_path / "controls.jsonl", [Control("refusal", "empty", "p0", "answer", None)])
+    outputs = [tmp_path / f"{name}.csv" for name in ("validity", "controls-table", "agreement")]
+    arguments = [
+        *(
+            "--spec",
+            canonical({"judges": names, "outcome": {"truth": "truth"}}),
+            "--prompts",
+            tmp_path / "prompts.jsonl",
+        ),
+        *("--verdicts", *files, "--controls", tmp_path / "controls.jsonl"),
+        *("--output", outputs[0], "--controls-table", outputs[1], "--agreement", outputs[2]),
+    ]
+    script.main([str(argument) for argument in arguments])
+    tables = [pd.read_csv(path) for path in outputs]
+    assert [list(table.columns) for table in tables] == [validity.VALIDITY, validity.CONTROLS, validity.AGREEMENT]
+    assert pick(tables[2], first="detoxify", second="second", layer=None, metric="kappa").n == 2 * 2 * 30
+    assert "vqa" not in set(tables[0].judge)
+
+
+def test_nothing_loads_torch():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import validity; from layerwise import judges\n"
+    code += "for name in ('truth', 'refusal', 'coherence', 'toxicity', 'vqa'): judges.load(name).labels\n"
+    code += "assert not {'torch', 'transformers', 'detoxify'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(ROOT / "workflow/scripts")], check=True)

@@ -1,0 +1,48 @@
+"""Hold the judges against the truth where it is known, against each other, and against controls."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from layerwise import jobs, judges, records, validity
+from layerwise.judging import Control
+from layerwise.records import Prompt, Verdict
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts of all data sets")
+    options.add_argument("--verdicts", type=Path, nargs="+", required=True, help="verdicts, <judge>/<model>.jsonl")
+    options.add_argument("--controls", type=Path, nargs="+", required=True, help="the judges' answers to controls")
+    options.add_argument("--output", type=Path, required=True, help="CSV: confusion matrices, precision, recall")
+    options.add_argument("--controls-table", type=Path, required=True, help="CSV: shares and scores on controls")
+    options.add_argument("--agreement", type=Path, required=True, help="CSV: agreement of pairs of judges")
+    arguments = options.parse_args(argv)
+
+    spec = arguments.spec
+    labels = {id: judges.load(name).labels for id, name in spec["judges"].items()}
+    clusters = {prompt.id: prompt.cluster for path in arguments.prompts for prompt in records.read(path, Prompt)}
+    counts = validity.pair_counts(by_model(arguments.verdicts), labels, clusters)
+    truth = spec["outcome"]["truth"]
+    write(arguments.output, validity.against_truth(counts, truth, labels))
+    write(arguments.agreement, validity.agreement(counts, labels))
+    tried = [row for path in arguments.controls for row in records.read(path, Control)]
+    write(arguments.controls_table, validity.controls(tried, labels))
+
+
+def by_model(paths: Sequence[Path]) -> Iterator[list[Verdict]]:
+    """The verdicts of all judges on one model after the other, so that not all are in memory at once."""
+    for _, files in groupby(sorted(paths, key=lambda path: path.stem), key=lambda path: path.stem):
+        yield [verdict for file in files for verdict in records.read(file, Verdict)]
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """A table as CSV, atomically."""
+    with records.atomic(path) as stream:
+        table.to_csv(stream, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    jobs.run(main)
