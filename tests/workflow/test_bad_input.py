@@ -4,6 +4,7 @@ import os
 import stat
 
 import pytest
+
 from project import Project
 
 SMOKE = "config/smoke.yaml"
