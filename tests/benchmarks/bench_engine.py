@@ -53,9 +53,7 @@ def compare(name: str, goal: float, folder: Path, shapes: dict, new_tokens: int,
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder, backend="pil")
     asked = tasks[:few]
-    naive, naive_seconds = timed(
-        lambda: models.stock_answers(model, processor, asked, range(1, blocks + 1), new_tokens)
-    )
+    naive, naive_seconds = timed(lambda: naively(model, processor, asked, range(1, blocks + 1), new_tokens))
     naive_rate = len(naive) / naive_seconds
     same = sum(texts[row] == text for row, text in naive.items())
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -64,6 +62,15 @@ def compare(name: str, goal: float, folder: Path, shapes: dict, new_tokens: int,
         f"naive {naive_rate:.1f}: {rate / naive_rate:.1f} x (goal {goal} x); {same} of {len(naive)} answers equal",
         flush=True,
     )
+
+
+def naively(model, processor, asked: list[engine.Task], layers: range, new_tokens: int) -> dict:
+    """Answers by (prompt id, exit layer) of stock transformers, one at a time."""
+    return {
+        (task.prompt.id, layer): models.stock_answer(model, processor, task, new_tokens, vision_feature_layer=[layer])
+        for task in asked
+        for layer in layers
+    }
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:

@@ -37,9 +37,7 @@ def tasks(tmp_path_factory):
 
 
 def answers(family, tasks, batch_size=8):
-    found = [item for batch in engine.generate(family, tasks, NEW_TOKENS, batch_size) for item in batch]
-    assert all(isinstance(item, engine.Answer) for item in found)
-    return {(item.prompt_id, item.layer): item for item in found}
+    return models.engine_answers(family, tasks, NEW_TOKENS, batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +48,10 @@ def whole(family, tasks):
 def test_answers_are_those_of_stock_transformers(folder, whole, tasks):
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder, backend="pil")
-    stock = models.stock_answers(model, processor, tasks, LAYERS, NEW_TOKENS)
-    assert {row: answer.text for row, answer in whole.items()} == stock
+    for task in tasks:
+        for layer in LAYERS:
+            stock = models.stock_answer(model, processor, task, NEW_TOKENS, vision_feature_layer=[layer])
+            assert whole[task.prompt.id, layer].text == stock
 
 
 def test_answers_depend_on_the_image_and_on_the_layer(family, tasks, whole):
@@ -148,6 +148,10 @@ def count_work(family, monkeypatch):
 
 
 # Loading
+
+
+def test_images_are_preprocessed_by_the_backend_that_every_machine_has(family):
+    assert type(family.processor.image_processor).__name__ == "CLIPImageProcessorPil"
 
 
 def test_sampling_settings_of_the_checkpoint_are_cleared(folder, tmp_path, tasks, whole, capfd):

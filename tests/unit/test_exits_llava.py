@@ -62,20 +62,9 @@ def test_features_depend_neither_on_the_other_images_nor_on_the_other_layers(fam
 
 
 def test_each_block_runs_once_and_none_beyond_the_last_layer(family, images):
-    runs = []
-    hooks = [
-        block.register_forward_hook(lambda *_, number=number: runs.append(number))
-        for number, block in enumerate(family.tower.encoder.layers, 1)
-    ]
-    try:
-        family.features(images, [2, 0, 1])
-        assert runs == [1, 2]
-        runs.clear()
-        family.features(images, [0])
-        assert runs == []
-    finally:
-        for hook in hooks:
-            hook.remove()
+    blocks = family.tower.encoder.layers
+    assert models.runs_of_blocks(family, blocks, images, [2, 0, 1]) == [1, 2]
+    assert models.runs_of_blocks(family, blocks, images, [0]) == []
 
 
 def test_the_class_token_stays_where_the_model_was_trained_with_it(folder):
@@ -125,25 +114,15 @@ def test_a_placeholder_in_the_text_is_refused(family):
         family.encode("what is <image> ?", family.preprocess(models.picture(0)))
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1", "I;16", "LA"])
-def test_images_of_every_mode_give_features(family, mode):
-    image = models.picture(0).convert("L" if mode == "I;16" else mode)
-    if mode == "I;16":
-        image = image.convert("I").point(lambda value: value * 256).convert("I;16")
-    assert family.preprocess(image)["pixel_values"].shape == (1, 3, 40, 40)
+@pytest.mark.parametrize("name", models.odd_pictures())
+def test_odd_images_are_taken_for_what_they_show(family, name):
+    models.check_odd_picture(family, name)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 90), (900, 2), (3, 200)])
 def test_colours_of_images_of_odd_sizes_are_not_taken_for_rows(family, size):
     red, square = (Image.new("RGB", s, (200, 30, 90)) for s in (size, (40, 40)))
     assert torch.equal(family.preprocess(red)["pixel_values"], family.preprocess(square)["pixel_values"])
-
-
-def test_an_image_turned_by_its_exif_is_turned_back(family):
-    upright = models.picture(0)
-    turned = upright.transpose(Image.Transpose.ROTATE_90)
-    turned.getexif()[274] = 6
-    assert torch.equal(family.preprocess(turned)["pixel_values"], family.preprocess(upright)["pixel_values"])
 
 
 def test_features_are_placed_in_order_or_not_at_all():

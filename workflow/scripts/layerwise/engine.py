@@ -60,7 +60,7 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One row of a batch: a task at one exit layer, its tokens, and its image's (tokens, width) features there."""
+    """One row of a batch: a task at one exit layer, its tokens, and its image's features there."""
 
     task: Task
     layer: int

@@ -39,7 +39,8 @@ class Family(Protocol):
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Sequence[Tensor]]:
         """Projected features of preprocessed images at each of the exit layers: one (tokens, width) tensor an image.
 
-        Each block runs once, whatever the number of layers, and no block beyond the last of them.
+        A family whose language model must know more has a type of its own for it, with `nbytes`. Each block runs once,
+        whatever the number of layers, and no block beyond the last of them.
         """
 
     def generation_inputs(
@@ -62,11 +63,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def chat_tokens(
-    processor: Callable, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None
+    processor: Callable, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None, **variables: str
 ) -> list[int]:
     """Token ids of one user turn rendered by the processor's chat template, image placeholders expanded.
 
-    Raises ValueError where the text holds the model's image placeholder itself.
+    `variables` are handed to the template. Raises ValueError where the text holds the model's image placeholder itself.
     """
     if processor.image_token in text:
         raise ValueError(f"the prompt's text contains the model's image placeholder {processor.image_token}")
@@ -74,7 +75,7 @@ def chat_tokens(
     chat = [{"role": "user", "content": [*image, {"type": "text", "text": text}]}]
     if system_prompt is not None:
         chat.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})
-    rendered = processor.apply_chat_template(chat, add_generation_prompt=True)
+    rendered = processor.apply_chat_template(chat, add_generation_prompt=True, **variables)
     if image_inputs:
         rendered = rendered.replace(processor.image_token, processor.replace_image_token(image_inputs, 0))
     # A template that writes the beginning-of-sequence token itself must not get a second one.
@@ -82,11 +83,11 @@ def chat_tokens(
     return processor.tokenizer(rendered, add_special_tokens=not (bos and rendered.startswith(bos))).input_ids
 
 
-def same_shape(tiles: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """Tiles (n, …) in batches of exactly `TILES`, the last one filled up with copies, and how many of each count."""
-    for batch in tiles.split(TILES):
+def same_shape(tiles: Tensor, size: int = TILES) -> Iterator[tuple[Tensor, int]]:
+    """Tiles (n, …) in batches of exactly `size`, the last one filled up with copies, and how many of each count."""
+    for batch in tiles.split(size):
         real = len(batch)
-        yield torch.cat([batch, batch[-1:].expand(TILES - real, *batch.shape[1:])]), real
+        yield torch.cat([batch, batch[-1:].expand(size - real, *batch.shape[1:])]), real
 
 
 def placed(embeddings: Tensor, where: Tensor, features: Sequence[Tensor]) -> Tensor:
