@@ -1,0 +1,27 @@
+"""Draw one figure of an experiment as PDF, SVG and PNG, with the plotted data (CSV) and a caption (TXT) beside it."""
+
+from pathlib import Path
+
+from layerwise import config, figures, frames, jobs
+from layerwise.figures import style
+from layerwise.records import atomic
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names and colours")
+    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
+    options.add_argument("--output", type=Path, required=True, help="the PDF; SVG, PNG, CSV and TXT go beside it")
+    arguments = options.parse_args(argv)
+    figure = figures.load(arguments.spec["figure"])
+    look = style.Style(config.load(arguments.config))
+    data = figure.data(frames.read(arguments.inputs), frames.subjects(arguments.spec["subjects"]))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with style.theme():
+        style.save(figure.draw(data, look), data, arguments.output)
+    with atomic(arguments.output.with_suffix(".txt")) as stream:
+        stream.write(figure.caption(data, look) + "\n")
+
+
+if __name__ == "__main__":
+    jobs.run(main)

@@ -1,0 +1,14 @@
+"""The figures, one file each, found by name: `data` is what a figure shows, `draw` how, `caption` what to read in it.
+
+- `data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame`
+- `draw(data: DataFrame, style: Style) -> Figure`
+- `caption(data: DataFrame, style: Style) -> str`
+"""
+
+import importlib
+from types import ModuleType
+
+
+def load(name: str) -> ModuleType:
+    """The module of a figure, such as `refusal-and-harm`."""
+    return importlib.import_module(f"layerwise.figures.{name.replace('-', '_')}")

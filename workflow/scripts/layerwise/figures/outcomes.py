@@ -1,0 +1,70 @@
+"""The four outcomes of responses to harmful prompts, stacked by exit layer, for each series and each data set."""
+
+import textwrap
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from pandas import DataFrame
+
+from layerwise import frames as results
+from layerwise.figures import captions, lines
+from layerwise.figures.style import DOUBLE, INK, OUTCOMES, Style, grid, mark_partial, title
+
+# Bars would hide a line, so the default layer is marked above them.
+DEFAULT = {"marker": "v", "color": INK, "markersize": 3.5, "markeredgewidth": 0}
+
+
+def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
+    return results.cells(frames["metrics"], results.studied(subjects), list(OUTCOMES))
+
+
+def draw(data: DataFrame, style: Style) -> Figure:
+    shown, datasets = lines.series(data, style), list(data["dataset"].unique())
+    alike = data.groupby("model")["layer"].max().nunique() == 1
+    height = 0.8 + (0.85 if alike else 1.0) * len(shown)
+    figure, axes = grid(len(shown), len(datasets), DOUBLE, height, sharex="all" if alike else "row", sharey=True)
+    for row, pair in zip(axes, shown, strict=True):
+        own = data[(data["model"] == pair[0]) & (data["arm"] == pair[1])]
+        for place, dataset in zip(row, datasets, strict=True):
+            _stack(place, own[own["dataset"] == dataset])
+        row[0].set_ylabel(textwrap.fill(style.label(*pair, shown), 13))
+    for place, dataset in zip(axes[0], datasets, strict=True):
+        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]), pad=7)
+    figure.supxlabel("Exit layer", size=7)
+    figure.supylabel("Share of responses (%)", size=7)
+    handles = [Patch(facecolor=OUTCOMES[name], hatch=_hatch(name), edgecolor="white", label=name) for name in OUTCOMES]
+    handles.append(Line2D([], [], **DEFAULT, linestyle="none", label="default layer"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    mark_partial(figure, data)
+    return figure
+
+
+def _stack(axes: Axes, own: DataFrame) -> None:
+    """One bar a layer, in percent; whiskers for harmful from below and for refusal from above."""
+    table = own[own["mean"]].pivot(index="layer", columns="metric", values=["value", "low", "high"]) * 100
+    at, floor = table.index.astype(float), 0
+    for outcome, colour in OUTCOMES.items():
+        height = table["value"][outcome]
+        axes.bar(at, height, 0.86, floor, color=colour, hatch=_hatch(outcome), edgecolor="white", linewidth=0.4)
+        floor = floor + height
+    lines.layers(axes, own)
+    axes.set(ylim=(0, 100), yticks=[0, 50, 100])
+    axes.plot(own.loc[own["default"], "layer"].iloc[0], 107, **DEFAULT, clip_on=False)
+    for outcome, end in (("harmful", 0), ("refusal", 100)):
+        low, high = (abs(end - table[limit][outcome]) for limit in ("low", "high"))
+        axes.vlines(at, low, high, color=INK, linewidth=0.7)
+
+
+def _hatch(outcome: str) -> str | None:
+    """A second mark for the outcome that is no answer at all, so that grey is not all it has."""
+    return "/////" if outcome == "incoherent" else None
+
+
+def caption(data: DataFrame, style: Style) -> str:
+    return captions.join(
+        "Outcome of the responses to harmful prompts, by exit layer: refusal, compliance with the harm, an answer"
+        " that is not the harm, or no answer.",
+        captions.settings(data, style, bars="harmful share from below and refusal from above"),
+    )

@@ -1,0 +1,38 @@
+"""Harmful share and refusal of harmful prompts, by exit layer, for each arm or model and each data set."""
+
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from layerwise import frames as results
+from layerwise.figures import captions, lines
+from layerwise.figures.style import DOUBLE, Style, grid, mark_partial, title
+
+METRICS = {"harmful": "Harmful (%)", "refusal": "Refused (%)"}
+
+
+def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
+    return results.cells(frames["metrics"], results.studied(subjects), list(METRICS))
+
+
+def draw(data: DataFrame, style: Style) -> Figure:
+    data, looks = data.assign(line=lines.named(data)), lines.looks(data, style)
+    datasets = list(data["dataset"].unique())
+    figure, axes = grid(len(METRICS), len(datasets), DOUBLE, 3.4, sharex=True, sharey=True)
+    for row, (metric, label) in zip(axes, METRICS.items(), strict=True):
+        for place, dataset in zip(row, datasets, strict=True):
+            lines.panel(place, data[(data["metric"] == metric) & (data["dataset"] == dataset)], looks)
+            lines.percent(place, data)
+        row[0].set_ylabel(label)
+    for place, dataset in zip(axes[0], datasets, strict=True):
+        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]))
+    figure.supxlabel("Exit layer", size=7)
+    lines.legend(figure, data, looks, 4)
+    mark_partial(figure, data)
+    return figure
+
+
+def caption(data: DataFrame, style: Style) -> str:
+    return captions.join(
+        "Share of harmful prompts complied with (above) and refused (below), by exit layer.",
+        captions.settings(data, style),
+    )

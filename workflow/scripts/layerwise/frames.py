@@ -1,0 +1,113 @@
+"""The tidy result files as frames of one set of types, and the part of them that a figure, a table or the paper shows.
+
+A *series* is a model and an arm (empty for published models); it has one row a seed, and where there are several
+seeds one more with seed `all`, their mean.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from layerwise.records import InputError
+
+TEXT = dict.fromkeys(
+    ("model", "arm", "seed", "dataset", "group", "judge", "metric", "subject", "probe")
+    + ("truth", "label", "control", "first", "second", "claim", "gate", "prediction", "verdict"),
+    str,
+)
+SERIES = ["model", "arm"]
+POINT = ["dataset", "judge", "metric"]
+SHOWN = [*SERIES, "seed", *POINT, "layer", "value", "low", "high", "n", "default", "mean", "complete"]
+
+
+def read(paths: Iterable[Path]) -> dict[str, pd.DataFrame]:
+    """Result files by name: a CSV by its file name, all in a folder `probes` together as `probes`, YAML as it stands.
+
+    Raises InputError for a CSV that cannot be read, naming it.
+    """
+    found: dict[str, list] = {}
+    for path in map(Path, paths):
+        if path.suffix == ".yaml":
+            found[path.stem] = yaml.safe_load(path.read_text(encoding="utf-8"))
+            continue
+        name = "probes" if path.parent.name == "probes" else path.stem
+        found.setdefault(name, []).append(_table(path))
+    return {
+        name: parts if isinstance(parts, dict) else pd.concat(parts, ignore_index=True) for name, parts in found.items()
+    }
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """One CSV; text that is missing is the empty text, `layer` is a whole number or missing."""
+    try:
+        table = pd.read_csv(path, dtype=TEXT)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a table of results ({error}). Delete it; the next run makes it again."
+        ) from error
+    text = [column for column in TEXT if column in table]
+    table[text] = table[text].fillna("")
+    if "layer" in table:
+        table["layer"] = pd.to_numeric(table["layer"]).astype("Int64")
+    return table
+
+
+def subjects(listed: Sequence[dict]) -> pd.DataFrame:
+    """The `subjects` of a spec as a frame: name, model, arm and seed as text, default_layer, layers, frozen_blocks."""
+    table = pd.DataFrame(listed).rename(columns={"id": "model"})
+    table["arm"] = table["arm"].fillna("")
+    table["seed"] = [str(int(seed)) if pd.notna(seed) else "" for seed in table["seed"]]
+    return table
+
+
+def studied(listed: pd.DataFrame) -> pd.DataFrame:
+    """Subjects without the extra points of a dose and response: organisms in fewer arms than the fullest one."""
+    arms = listed[listed["arm"] != ""].groupby("model")["arm"].nunique()
+    extra = arms[arms < arms.max()].index
+    return listed[~listed["model"].isin(extra)]
+
+
+def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The named metrics at single exit layers, in the order of the subjects, with three columns more.
+
+    `default` is the default exit layer; `mean` a series' mean over seeds, or its one seed; `complete` is false where a
+    cell gave fewer rows than its like. A planned cell without any is there with n = 0: a gap is seen as a gap.
+    """
+    rows = metrics[metrics["metric"].isin(names) & metrics["layer"].notna() & metrics["model"].isin(listed["model"])]
+    planned = _planned(listed).merge(rows[["model", *POINT]].drop_duplicates(), on="model")
+    keys = [*SERIES, "seed", "layer", *POINT]
+    table = planned.merge(rows[[*keys, "value", "low", "high", "n"]], on=keys, how="left")
+    table["n"] = table["n"].fillna(0).astype(int)
+    over_seeds = table["seed"] == "all"
+    like = table.groupby(["model", *POINT, over_seeds])["n"].transform("max")
+    table["complete"] = table["value"].notna() & (table["n"] >= like.where(~over_seeds, table["seeds"]))
+    return table[SHOWN]
+
+
+def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The named probes in the shape of `cells`: `metric` is the probe, `judge` what it is scored by, `dataset` empty.
+
+    Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
+    """
+    rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
+    rows = rows.rename(columns={"metric": "judge"}).rename(columns={"probe": "metric"}).assign(dataset="")
+    over = rows.groupby([*SERIES, *POINT, "layer"], sort=False)
+    means = over.agg(value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("seed", "nunique"))
+    means = means.reset_index().assign(seed="all")
+    some = listed[listed["name"].isin(probes["subject"])]
+    return cells(pd.concat([rows, means[means["n"] > 1]]), some, names)
+
+
+def _planned(listed: pd.DataFrame) -> pd.DataFrame:
+    """Every cell that the experiment plans: series, seed (with `all` where there are several), layer."""
+    rows = []
+    for (model, arm), group in listed.groupby(SERIES, sort=False):
+        several = len(group) > 1
+        for seed in [*group["seed"], *(["all"] if several else [])]:
+            for layer in group["layers"].iloc[0]:
+                default = layer == group["default_layer"].iloc[0]
+                rows.append((model, arm, seed, layer, default, seed == "all" or not several, len(group)))
+    table = pd.DataFrame(rows, columns=[*SERIES, "seed", "layer", "default", "mean", "seeds"])
+    return table.astype({"layer": "Int64"})
