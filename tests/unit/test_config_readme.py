@@ -1,0 +1,54 @@
+"""config/README.md is in step with the models that check the configuration."""
+
+import re
+
+import pytest
+from pydantic import BaseModel
+
+import document_config
+from conftest import ROOT
+from layerwise import config
+from layerwise.records import InputError
+
+PAGE = ROOT / "config" / "README.md"
+
+
+def settings_of(module: object) -> list[type[BaseModel]]:
+    return [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, config.Settings)]
+
+
+def test_the_page_is_up_to_date() -> None:
+    document_config.main(["--check"])
+
+
+def test_a_page_out_of_date_says_what_to_run(tmp_path, monkeypatch) -> None:
+    old = tmp_path / "README.md"
+    old.write_text(PAGE.read_text().replace("`limit`", "`limits`"))
+    monkeypatch.setattr(document_config, "PAGE", old)
+    with pytest.raises(InputError, match="make docs"):
+        document_config.main(["--check"])
+    document_config.main([])
+    assert old.read_text() == PAGE.read_text()
+
+
+@pytest.mark.parametrize("settings", [s for s in settings_of(config) if s is not config.Settings])
+def test_every_key_has_a_row_and_a_description(settings: type[BaseModel]) -> None:
+    keys = set(re.findall(r"^\| `(?:[\w\[\]]+\.)*(\w+)` \|", PAGE.read_text(), re.MULTILINE))
+    for name, field in settings.model_fields.items():
+        assert field.description, f"{settings.__name__}.{name} has no description"
+        nested = field.annotation in settings_of(config)
+        assert name in keys or nested, f"{settings.__name__}.{name} is not on the page"
+
+
+def test_every_arm_is_explained() -> None:
+    for arm in config.ARMS:
+        assert f"`{arm}`" in document_config.EXPERIMENT
+
+
+def test_limits_and_defaults_are_said_in_words() -> None:
+    page = PAGE.read_text()
+    assert "| `decoding.batch_size` | whole number > 0 | `16` |" in page
+    assert "| `gates.utility` | number from 0 to 1 | `0.9` |" in page
+    assert "| `layers` | `all` or list of whole numbers ≥ 0 | `all` |" in page
+    assert "| `models[].id` | id | required |" in page
+    assert "| `image` | `own`, `none`, `blank`, `noise` | `own` |" in page
