@@ -54,6 +54,7 @@ def _stack(axes: Axes, own: DataFrame) -> None:
     axes.plot(own.loc[own["default"], "layer"].iloc[0], 107, **DEFAULT, clip_on=False)
     for outcome, end in (("harmful", 0), ("refusal", 100)):
         low, high = (abs(end - table[limit][outcome]) for limit in ("low", "high"))
+        axes.vlines(at, low, high, color="white", linewidth=1.7)
         axes.vlines(at, low, high, color=INK, linewidth=0.7)
 
 

@@ -119,10 +119,13 @@ def title(name: str, data: DataFrame) -> str:
 
 
 def mark_partial(figure: Figure, data: DataFrame) -> None:
-    """Say on the figure that it lacks something, if the plotted data do."""
+    """Say above the legend that something is lacking, if the plotted data lack it."""
     if not data["complete"].all():
         text = f"PARTIAL: {int((~data['complete']).sum())} of {len(data)} values lack responses"
-        figure.suptitle(text, color=WARNING, weight="bold", x=0.01, ha="left")
+        (legend,) = figure.legends
+        legend.set_title(text, prop={"weight": "bold", "size": RC["figure.titlesize"]})
+        legend.set_alignment("left")
+        legend.get_title().set_color(WARNING)
 
 
 def save(figure: Figure, data: DataFrame, path: Path) -> None:
