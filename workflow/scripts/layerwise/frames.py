@@ -75,7 +75,8 @@ def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
     `default` is the default exit layer; `mean` a series' mean over seeds, or its one seed; `complete` is false where a
     cell gave fewer rows than its like. A planned cell without any is there with n = 0: a gap is seen as a gap.
     """
-    rows = metrics[metrics["metric"].isin(names) & metrics["layer"].notna() & metrics["model"].isin(listed["model"])]
+    known = metrics["metric"].isin(names) & metrics["model"].isin(listed["model"])
+    rows = metrics[known & metrics["layer"].notna() & (metrics["group"] != "Default")]
     planned = _planned(listed).merge(rows[["model", *POINT]].drop_duplicates(), on="model")
     keys = [*SERIES, "seed", "layer", *POINT]
     table = planned.merge(rows[[*keys, "value", "low", "high", "n"]], on=keys, how="left")
@@ -92,10 +93,10 @@ def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
     Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
     """
     rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
-    rows = rows.rename(columns={"metric": "judge"}).rename(columns={"probe": "metric"}).assign(dataset="")
+    rows = rows.rename(columns={"metric": "judge"}).rename(columns={"probe": "metric"}).assign(dataset="", group="")
     over = rows.groupby([*SERIES, *POINT, "layer"], sort=False)
     means = over.agg(value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("seed", "nunique"))
-    means = means.reset_index().assign(seed="all")
+    means = means.reset_index().assign(seed="all", group="")
     some = listed[listed["name"].isin(probes["subject"])]
     return cells(pd.concat([rows, means[means["n"] > 1]]), some, names)
 

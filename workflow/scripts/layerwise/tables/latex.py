@@ -1,0 +1,47 @@
+"""A table as LaTeX with booktabs rules; over pages (longtable) where it is long."""
+
+from layerwise.tables.text import Table
+
+# Characters that LaTeX reads as commands, and those outside its usual fonts.
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': r"\textquotedbl{}",
+    "−": r"$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "–": "--",
+    "\N{NO-BREAK SPACE}": "~",
+    "\n": " ",
+}
+TRANSLATION = str.maketrans(ESCAPES)
+LONGEST = 45
+
+
+def escape(text: object) -> str:
+    """Text as LaTeX prints it, letter for letter."""
+    return str(text).translate(TRANSLATION)
+
+
+def render(table: Table) -> str:
+    """The LaTeX of a table. Needs booktabs, T1 fonts (for quotation marks), and longtable where there are many rows."""
+    rows = table.rows
+    columns = "".join("r" if column == "n" else "l" for column in rows)
+    head = " & ".join(map(escape, rows)) + r" \\"
+    body = [" & ".join(map(escape, row)) + r" \\" for row in rows.itertuples(index=False)]
+    # A bracket that opens a row would be read as the optional argument of the \\ before it.
+    body = [f"{{}}{line}" if line.startswith("[") else line for line in body]
+    note = ["% " + escape(table.note)] if table.note else []
+    if len(rows) > LONGEST:
+        opening = [rf"\begin{{longtable}}{{{columns}}}", r"\toprule", head, r"\midrule", r"\endhead"]
+        opening += [r"\bottomrule", r"\endfoot"]
+        return "\n".join([*note, *opening, *body, r"\end{longtable}", ""])
+    opening = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule"]
+    return "\n".join([*note, *opening, *body, r"\bottomrule", r"\end{tabular}", ""])

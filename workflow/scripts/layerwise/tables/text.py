@@ -1,0 +1,50 @@
+"""How a number reads in a table: rounded, with its interval; shares in percent, differences of shares in points."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+MISSING = "–"
+
+
+class Names(NamedTuple):
+    """Names for readers of models, data sets and judges, by id."""
+
+    models: Mapping[str, str]
+    datasets: Mapping[str, str]
+    judges: Mapping[str, str]
+
+
+class Table(NamedTuple):
+    """Rows of text, and what a reader must know of them; where there are no rows, why."""
+
+    rows: pd.DataFrame
+    note: str
+
+
+def number(value: float, scale: float = 100, digits: int = 1) -> str:
+    """A number times `scale` with a true minus sign; a dash where there is none."""
+    if pd.isna(value):
+        return MISSING
+    text = f"{value * scale:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def estimate(row: pd.Series, scale: float = 100, digits: int = 1) -> str:
+    """A value with its 95 % interval in brackets, or a mean over seeds with the smallest and largest in parentheses."""
+    value, low, high = (number(row[key], scale, digits) for key in ("value", "low", "high"))
+    if MISSING in (value, low):
+        return value
+    return f"{value} ({low} to {high})" if row.get("seed") == "all" else f"{value} [{low}, {high}]"
+
+
+def p_value(p: float) -> str:
+    """A p value with two significant digits, `< 0.001` where it is smaller."""
+    return MISSING if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def filled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns that are empty throughout; gaps become dashes."""
+    table = table.astype(object).where(table.notna(), MISSING)
+    return table.loc[:, [not table[column].isin(["", MISSING]).all() for column in table]].reset_index(drop=True)

@@ -1,0 +1,27 @@
+"""Lay out one table of an experiment, as CSV and, beside it, as LaTeX (booktabs). Both hold the same text."""
+
+from pathlib import Path
+
+from layerwise import config, frames, jobs, tables
+from layerwise.records import atomic
+from layerwise.tables import latex
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
+    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
+    options.add_argument("--output", type=Path, required=True, help="the CSV; the .tex goes beside it")
+    arguments = options.parse_args(argv)
+    study = config.load(arguments.config)
+    shown = ({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
+    make = getattr(tables, arguments.spec["table"])
+    table = make(frames.read(arguments.inputs), arguments.spec, tables.Names(*shown))
+    with atomic(arguments.output) as stream:
+        table.rows.to_csv(stream, index=False)
+    with atomic(arguments.output.with_suffix(".tex")) as stream:
+        stream.write(latex.render(table))
+
+
+if __name__ == "__main__":
+    jobs.run(main)
