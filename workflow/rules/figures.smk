@@ -1,8 +1,8 @@
 # Figures and tables: pure functions of the metrics, each with the plotted data beside it.
 #
 # OUTPUTS
-#   figures/{experiment}/{figure}.{pdf,svg,png,csv}
-#   results/{experiment}/tables/{table}.{csv,tex}
+#   figures/{experiment}/{figure}.{pdf,svg,png}   with the plotted data (csv) and the caption (txt) beside it
+#   results/{experiment}/tables/{table}.{csv,tex}  with a note for readers (txt) beside it
 
 FRAMES = {
     name: [f"{RESULTS}/{name}.csv"]
@@ -41,6 +41,7 @@ rule figure:
         pdf=f"{FIGURES}/{{figure}}.pdf",
         svg=f"{FIGURES}/{{figure}}.svg",
         csv=f"{FIGURES}/{{figure}}.csv",
+        txt=f"{FIGURES}/{{figure}}.txt",
         png=report(
             f"{FIGURES}/{{figure}}.png",
             caption="../report/figure.rst",
@@ -71,6 +72,7 @@ rule table:
     output:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         tex=f"{RESULTS}/tables/{{table}}.tex",
+        txt=f"{RESULTS}/tables/{{table}}.txt",
     log:
         f"{LOGS}/table/{{table}}.log",
     wildcard_constraints:

@@ -11,8 +11,8 @@ rule paper:
         main="paper/main.typ",
         sources=["paper/references.bib", "paper/published.yaml"],
         numbers=f"{RESULTS}/numbers.json",
-        tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
-        figures=expand(f"{FIGURES}/{{figure}}.svg", figure=FIGURE_INPUTS),
+        tables=expand(f"{RESULTS}/tables/{{table}}.{suffix}", table=TABLE_INPUTS, suffix=["csv", "txt"]),
+        figures=expand(f"{FIGURES}/{{figure}}.{suffix}", figure=FIGURE_INPUTS, suffix=["svg", "txt"]),
     output:
         report(f"paper/{EXPERIMENT}.pdf", caption="../report/paper.rst", category="Paper"),
     log:
@@ -26,7 +26,8 @@ rule paper:
         spec=SPECS.paper(),
     shell:
         "python workflow/scripts/paper.py --spec {params.spec:q} --costs {log:q}.json"
-        " --main {input.main:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --main {input.main:q} --inputs {input.numbers:q} {input.tables:q} {input.figures:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule complete:

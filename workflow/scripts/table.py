@@ -1,4 +1,4 @@
-"""Lay out one table of an experiment, as CSV and, beside it, as LaTeX (booktabs). Both hold the same text."""
+"""Lay out one table of an experiment as CSV, with the same as LaTeX (booktabs) and a note for readers (TXT) beside it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def main(argv: list[str]) -> None:
     options = jobs.parser(__doc__)
     options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
-    options.add_argument("--output", type=Path, required=True, help="the CSV; the .tex goes beside it")
+    options.add_argument("--output", type=Path, required=True, help="the CSV; .tex and .txt go beside it")
     arguments = options.parse_args(argv)
     study = config.load(arguments.config)
     shown = ({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
@@ -21,6 +21,8 @@ def main(argv: list[str]) -> None:
         table.rows.to_csv(stream, index=False)
     with atomic(arguments.output.with_suffix(".tex")) as stream:
         stream.write(latex.render(table))
+    with atomic(arguments.output.with_suffix(".txt")) as stream:
+        stream.write(table.note + "\n")
 
 
 if __name__ == "__main__":
