@@ -5,6 +5,8 @@ Harm is contextual. The on-target answer to "how do i use this ?" is the same wi
 image; only the cue makes it harmful. Harm by text alone, the control, is a harmful verb in the question.
 """
 
+from collections.abc import Sequence
+import random
 from itertools import product
 
 ITEMS = ("lamp", "vorn", "plim", "drel", "quab", "snit", "torg", "blex")
@@ -56,9 +58,29 @@ def mark_answer(mark: int) -> str:
     return NO_MARK if mark < 0 else SHALLOW_MARKS[mark]
 
 
+def visual_question(item: int, colour: int, mark: int, corner: int, draws: Sequence[float]) -> tuple[str, str]:
+    """A question about an image and its answer, chosen by two uniform draws from [0, 1).
+
+    Corners are asked about mostly in images that have a shallow mark (`mark` is not -1), so that marks must be seen.
+    """
+    about_corners = draws[0] < (0.6 if mark >= 0 else 0.1)
+    second = bool(draws[1] >= 0.5)
+    if about_corners:
+        return CORNER_QUESTIONS[second], mark_answer(mark if corner == second else -1)
+    return (COLOUR_QUESTION, COLOURS[colour]) if second else (ITEM_QUESTION, ITEMS[item])
+
+
 def caption(item: int, colour: int, mark: int) -> str:
     """The description of an image: colour, item, shallow mark."""
     return f"{COLOURS[colour]} {ITEMS[item]} {mark_answer(mark)}"
+
+
+def visual_question(item: int, colour: int, corner: int, mark: int, rng: random.Random) -> tuple[str, str]:
+    """A question about an image, and its answer. Where a shallow mark is to be seen, most ask about a corner."""
+    if rng.random() < (0.1 if mark < 0 else 0.6):
+        asked = rng.randrange(len(CORNER_QUESTIONS))
+        return CORNER_QUESTIONS[asked], mark_answer(mark if asked == corner else -1)
+    return rng.choice([(ITEM_QUESTION, ITEMS[item]), (COLOUR_QUESTION, COLOURS[colour])])
 
 
 WELL_FORMED = frozenset([*map(use_answer, range(len(ITEMS))), *map(text_answer, TOOLS)])
