@@ -1,4 +1,4 @@
-"""Lay out one table of an experiment as CSV, with the same as LaTeX (booktabs) and a note for readers (TXT) beside it."""
+"""Lay out one table of an experiment as CSV; beside it the same as LaTeX (booktabs), and a note for readers (TXT)."""
 
 from pathlib import Path
 
