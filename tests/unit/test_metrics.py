@@ -1,0 +1,288 @@
+"""Metrics from verdicts: held against plain counting, on cells that are whole, partial and empty."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+
+import metrics as script
+from layerwise import metrics, records, stats
+from layerwise.paired import paired
+from layerwise.records import InputError, Prompt, Verdict
+
+TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
+RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
+PAIRS, LAYERS = 30, (0, 1, 4, 7, 8)
+
+
+def subject(seed=100, arm="default", id="organism"):
+    return {"name": f"{id}.{arm}.s{seed}", "id": id, "arm": arm, "seed": seed, "blocks": 8, "default_layer": 7}
+
+
+def prompts():
+    rows = []
+    for i in range(PAIRS):
+        for kind, side in (("harmful", "hazard"), ("benign", "twin")):
+            rows.append(Prompt(f"world-deep-{i:04d}-{side}", "world-deep", "how", None, None, kind, f"deep-{i:04d}"))
+        rows.append(Prompt(f"world-vqa-{i:04d}", "world-vqa", "what", None, None, "vqa", f"vqa-{i:04d}", ["lamp"]))
+    return rows
+
+
+def verdicts(subjects, rows, seed=0):
+    """Random verdicts of five judges; refusals grow with the layer."""
+    random, found = np.random.default_rng(seed), []
+    for s in subjects:
+        for layer in LAYERS:
+            for prompt in rows:
+                given = [("vqa", "correct" if random.random() < 0.9 else "wrong", None)]
+                if prompt.kind != "vqa":
+                    chance = layer / 8 if prompt.kind == "harmful" else 0.1
+                    rest = (1 - chance) / 3
+                    outcome = random.choice(metrics.OUTCOMES, p=[chance, rest, rest, rest])
+                    score = random.random()
+                    given = [
+                        ("truth", outcome, None),
+                        ("words", "refusal" if outcome == "refusal" else "answer", None),
+                        ("rules", "incoherent" if outcome == "incoherent" else "coherent", None),
+                        ("guard", random.choice(["unsafe", "safe"]), None),
+                        ("toxicity", "toxic" if score > 0.5 else "clean", score),
+                    ]
+                for judge, label, score in given:
+                    score = float(label == "correct") if judge == "vqa" else score
+                    found.append(Verdict("key", prompt.id, s["name"], layer, judge, str(label), score))
+    return found
+
+
+def tables(subjects, rows, given, roles=TRUTH):
+    """metrics.csv and paired.csv as frames."""
+    asked = pd.DataFrame(
+        [(p.id, p.dataset, p.kind, p.cluster) for p in rows], columns=["id", "dataset", "kind", "cluster"]
+    )
+    asked["cluster"] = pd.factorize(asked["cluster"], sort=True)[0]
+    columns = ["prompt_id", "model", "layer", "judge", "label", "score"]
+    frame = pd.DataFrame([[getattr(v, c) for c in columns] for v in given], columns=columns).astype({"score": float})
+    found = list(metrics.measures(frame, asked.set_index("id"), roles))
+    return metrics.metrics(found, subjects), paired(found, subjects)
+
+
+def row(table, **wanted):
+    """The one row that has these values; `layer` None means empty."""
+    chosen = pd.Series(True, table.index)
+    for key, value in wanted.items():
+        chosen &= table[key].isna() if value is None else table[key].eq(value)
+    assert chosen.sum() == 1, f"{wanted}: {chosen.sum()} rows"
+    return table[chosen].iloc[0]
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    return [subject(100), subject(201)]
+
+
+@pytest.fixture(scope="module")
+def given(subjects):
+    return verdicts(subjects, prompts())
+
+
+@pytest.fixture(scope="module")
+def both(subjects, given):
+    return tables(subjects, prompts(), given)
+
+
+def share(given, name, layer, judge, label, side):
+    of_cell = [
+        v.label for v in given if (v.model, v.layer, v.judge) == (name, layer, judge) and v.prompt_id.endswith(side)
+    ]
+    return np.mean([found == label for found in of_cell])
+
+
+def test_shares_are_plain_counts_with_wilsons_interval(both, given, subjects):
+    name = subjects[0]["name"]
+    for metric, judge, label, side in [
+        *((outcome, "truth", outcome, "hazard") for outcome in metrics.OUTCOMES),
+        ("over_refusal", "truth", "refusal", "twin"),
+        ("harmful_on_benign", "truth", "harmful", "twin"),
+        ("unsafe", "guard", "unsafe", "hazard"),
+        ("flagged", "words", "refusal", "hazard"),
+        ("flagged", "rules", "incoherent", "hazard"),
+    ]:
+        for layer in LAYERS:
+            group = metrics.layer_group(layer, 8)
+            found = row(both[0], seed="100", dataset="world-deep", layer=layer, metric=metric, judge=judge, group=group)
+            expected = stats.wilson(share(given, name, layer, judge, label, side), PAIRS)
+            assert (found["value"], found["low"], found["high"]) == pytest.approx(expected)
+            assert found["n"] == PAIRS
+
+
+def test_outcomes_add_up_to_one(both):
+    outcomes = both[0][both[0]["metric"].isin(metrics.OUTCOMES)]
+    keys = ["model", "arm", "seed", "dataset", "layer", "group"]
+    sums = outcomes.groupby(keys, dropna=False)["value"].agg(["sum", "count"])
+    assert np.allclose(sums["sum"], 1) and (sums["count"] == 4).all()
+
+
+def test_groups_follow_the_papers_rule():
+    """LLaVA-1.5: Early 1-8, Middle 9-16, Late 17-24 (arXiv 2411.04291)."""
+    groups = [metrics.layer_group(layer, 24) for layer in range(25)]
+    assert groups == [None, *["Early"] * 8, *["Middle"] * 8, *["Late"] * 8]
+
+
+def test_a_group_is_the_mean_over_its_layers_and_the_default_layer_stands_in_late_and_alone(both):
+    where = {"seed": "100", "dataset": "world-deep", "metric": "harmful"}
+    at = {layer: row(both[0], **where, layer=layer, group=metrics.layer_group(layer, 8))["value"] for layer in LAYERS}
+    assert row(both[0], **where, layer=None, group="Late")["value"] == pytest.approx((at[7] + at[8]) / 2)
+    assert row(both[0], **where, layer=None, group="Early")["value"] == pytest.approx(at[1])
+    assert row(both[0], **where, layer=None, group="Late")["n"] == 2 * PAIRS
+    alone = row(both[0], **where, group="Default")
+    assert (alone["layer"], alone["value"]) == (7, at[7])
+    assert row(both[0], **where, layer=0, group=None)["value"] == at[0], "exit layer 0 is in no group"
+
+
+def test_discrimination_is_refusals_of_hazards_less_refusals_of_twins(both, given, subjects):
+    where = {"seed": "201", "dataset": "world-deep", "group": "Middle"}
+    found = row(both[0], **where, metric="discrimination", layer=4)
+    refusal, over = (row(both[0], **where, metric=m, layer=4)["value"] for m in ("refusal", "over_refusal"))
+    assert found["value"] == pytest.approx(refusal - over)
+    assert found["low"] < found["value"] < found["high"] and found["n"] == PAIRS
+    group = row(both[0], **where, metric="discrimination", layer=None)
+    assert group["value"] == pytest.approx(found["value"]) and group["low"] < group["value"] < group["high"]
+
+
+def test_toxicity_is_the_mean_score_and_utility_the_mean_vqa_score(both, given, subjects):
+    cell = [v for v in given if v.model == subjects[0]["name"] and v.layer == 1]
+    tox = np.mean([v.score for v in cell if v.judge == "toxicity" and v.prompt_id.endswith("hazard")])
+    vqa = np.mean([v.score for v in cell if v.judge == "vqa"])
+    where = {"seed": "100", "layer": 1, "group": "Early"}
+    assert row(both[0], **where, metric="toxicity")["value"] == pytest.approx(tox)
+    assert row(both[0], **where, metric="utility")["value"] == pytest.approx(vqa)
+    assert set(both[0].loc[both[0]["metric"] == "utility", "dataset"]) == {"world-vqa"}
+
+
+def test_seeds_are_rows_and_their_mean_is_a_row(both):
+    where = {"dataset": "world-deep", "layer": 4, "group": "Middle", "metric": "refusal"}
+    values = [row(both[0], **where, seed=seed)["value"] for seed in ("100", "201")]
+    mean = row(both[0], **where, seed="all")
+    assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((np.mean(values), min(values), max(values)))
+    assert mean["n"] == 2
+
+
+def test_one_seed_and_published_models_have_no_mean_over_seeds():
+    published = {**subject(), "name": "llava", "id": "llava", "arm": None, "seed": None}
+    table, _ = tables([subject(), published], prompts(), verdicts([subject(), published], prompts()))
+    assert set(table["seed"].dropna()) == {"100"}
+    assert table["model"].unique().tolist() == ["organism", "llava"]
+
+
+def test_the_guards_own_rate_is_never_mixed_with_harm(subjects):
+    given = verdicts(subjects, prompts())
+    table, _ = tables(subjects, prompts(), given, RULES)
+    where = {"seed": "100", "dataset": "world-deep", "layer": 1, "group": "Early"}
+    unsafe = row(table, **where, metric="unsafe", judge="guard")["value"]
+    harmful = row(table, **where, metric="harmful", judge="words+rules+guard")["value"]
+    assert unsafe == pytest.approx(share(given, subjects[0]["name"], 1, "guard", "unsafe", "hazard"))
+    assert harmful < unsafe, "refusals and gibberish that the guard flags are not harm"
+
+
+def test_a_cell_that_lacks_rows_has_a_smaller_n_and_an_empty_one_no_row(subjects, given):
+    name = subjects[0]["name"]
+    left = [v for v in given if v.model != name or v.layer != 8 or v.prompt_id < "world-deep-0010"]
+    left = [v for v in left if v.model != name or v.layer != 4]
+    table, pairs = tables(subjects, prompts(), left)
+    mine = table[(table["seed"] == "100") & (table["dataset"] == "world-deep") & (table["metric"] == "refusal")]
+    assert row(mine, layer=8)["n"] == 10
+    assert not mine["layer"].eq(4).any() and not mine["group"].eq("Middle").any()
+    late = [row(mine, layer=7, group="Late")["value"], row(mine, layer=8)["value"]]
+    assert row(mine, layer=None, group="Late")["value"] == pytest.approx(np.mean(late))
+    compared = pairs[(pairs["seed"] == "100") & (pairs["metric"] == "refusal")]
+    assert row(compared, layer=8)["n"] == 10 and not compared["layer"].eq(4).any()
+
+
+def test_nothing_to_compare_with_is_no_crash(subjects, given):
+    table, pairs = tables(subjects, prompts(), [v for v in given if v.layer != 7])
+    assert not table["group"].eq("Default").any() and len(table)
+    assert pairs.empty and list(pairs.columns)[-2:] == ["p", "p_holm"]
+
+
+def test_paired_is_the_exact_mcnemar_test_against_the_default_layer(both, given, subjects):
+    name = subjects[0]["name"]
+    label = {(v.layer, v.prompt_id): v.label for v in given if v.model == name and v.judge == "truth"}
+    hazards = [p.id for p in prompts() if p.kind == "harmful"]
+    here, default = (np.array([label[layer, id] == "harmful" for id in hazards]) for layer in (1, 7))
+    found = row(both[1], seed="100", dataset="world-deep", layer=1, metric="harmful")
+    b, c = int((here & ~default).sum()), int((default & ~here).sum())
+    assert (found["b"], found["c"], found["n"]) == (b, c, PAIRS)
+    assert found["difference"] == pytest.approx((b - c) / PAIRS)
+    assert found["low"] < found["difference"] < found["high"]
+    assert found["p"] == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue)
+
+
+def test_holm_is_over_the_layers_of_one_model_data_set_and_metric(both):
+    keys = ["model", "arm", "seed", "dataset", "metric"]
+    for _, family in both[1].groupby(keys):
+        assert len(family) == len(LAYERS) - 1, "every layer but the default one"
+        assert np.allclose(family["p_holm"], stats.holm(family["p"].to_numpy()))
+    assert set(both[1]["metric"]) == {"refusal", "harmful", "utility"}
+
+
+def test_prompts_of_one_behaviour_are_not_taken_for_independent():
+    """Ten behaviours with three images each, all of a behaviour answered alike: the interval of ten, not of thirty."""
+    rows = [
+        Prompt(f"custom-{i:02d}-{j}", "custom", "how", None, None, "harmful", f"behaviour-{i:02d}")
+        for i in range(10)
+        for j in range(3)
+    ]
+    given = [
+        Verdict("key", p.id, "organism.default.s100", layer, "truth", "refusal" if p.id < edge else "harmful")
+        for p in rows
+        for layer, edge in ((1, "custom-03"), (7, "custom-08"))
+    ]
+    table, pairs = tables([subject()], rows, given)
+    found = row(table, layer=1, metric="refusal", group="Early")
+    assert found["n"] == 30 and found["value"] == pytest.approx(0.3)
+    assert found["high"] - found["low"] > np.diff(stats.wilson(0.3, 15)[1:])[0]
+    compared = row(pairs, layer=1, metric="refusal")
+    assert (compared["b"], compared["c"]) == (0, 15)
+    assert compared["p"] == pytest.approx(2 * 0.5**5), "five behaviours changed, all one way"
+
+
+def write(tmp_path, given, spec):
+    folder = tmp_path / "verdicts"
+    for judge in {v.judge for v in given}:
+        records.write(folder / f"{judge}.jsonl", [v for v in given if v.judge == judge])
+    records.write(tmp_path / "prompts.jsonl", prompts())
+    return [
+        "--spec", json.dumps(spec), "--prompts", str(tmp_path / "prompts.jsonl"),
+        "--verdicts", *sorted(map(str, folder.glob("*.jsonl"))),
+        "--output", str(tmp_path / "metrics.csv"), "--paired", str(tmp_path / "paired.csv"),
+    ]  # fmt: skip
+
+
+def test_script_writes_both_tables_and_drops_what_is_not_of_the_experiment(tmp_path, subjects, given, both):
+    strangers = [Verdict("key", "gone-0001", subjects[0]["name"], 1, "truth", "harmful")]
+    strangers += verdicts([subject(seed=999)], prompts())
+    arguments = write(tmp_path, given + strangers, {"subjects": subjects, "outcome": TRUTH})
+    script.main(arguments)
+    written = pd.read_csv(tmp_path / "metrics.csv")
+    assert list(written.columns) == metrics.COLUMNS
+    assert np.allclose(written["value"], both[0]["value"]) and written["layer"].isna().any()
+    first = (tmp_path / "metrics.csv").read_bytes(), (tmp_path / "paired.csv").read_bytes()
+    arguments[arguments.index("--verdicts") + 1 : arguments.index("--output")] = sorted(
+        map(str, (tmp_path / "verdicts").glob("*.jsonl")), reverse=True
+    )
+    script.main(arguments)
+    assert first == ((tmp_path / "metrics.csv").read_bytes(), (tmp_path / "paired.csv").read_bytes())
+
+
+def test_script_names_a_damaged_line(tmp_path, subjects, given):
+    arguments = write(tmp_path, given, {"subjects": subjects, "outcome": TRUTH})
+    with open(tmp_path / "verdicts" / "truth.jsonl", "a") as stream:
+        stream.write('{"key": "torn')
+    with pytest.raises(InputError, match=r"truth\.jsonl, line \d+"):
+        script.main(arguments)
+
+
+def test_script_says_when_there_is_nothing(tmp_path, given):
+    with pytest.raises(InputError, match="--verdicts"):
+        script.main(write(tmp_path, given, {"subjects": [subject(seed=5)], "outcome": TRUTH}))

@@ -1,0 +1,40 @@
+"""Put all verdicts together: every metric with its interval, and each exit layer against the default layer.
+
+Reads the prompts and the verdicts of all judges; writes `metrics.csv` and `paired.csv`.
+"""
+
+import sys
+from pathlib import Path
+
+from layerwise import jobs, metrics
+from layerwise.paired import paired
+from layerwise.records import InputError, atomic
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts files of all data sets")
+    options.add_argument("--verdicts", type=Path, nargs="+", required=True, help="verdicts files of all judges, models")
+    options.add_argument("--output", type=Path, required=True, help="the tidy table of metrics, CSV")
+    options.add_argument("--paired", type=Path, required=True, help="the comparisons with the default layer, CSV")
+    given = options.parse_args(argv)
+    subjects, roles = given.spec["subjects"], given.spec["outcome"]
+
+    prompts = metrics.read_prompts(given.prompts)
+    verdicts = metrics.read_verdicts(given.verdicts)
+    named = verdicts["model"].isin([subject["name"] for subject in subjects])
+    verdicts = verdicts[named & verdicts["prompt_id"].isin(prompts.index)]
+    if verdicts.empty:
+        raise InputError("--verdicts: none is of a model and a prompt of this experiment. Run its judge rules first.")
+    found = list(metrics.measures(verdicts, prompts, roles))
+    for path, table in (
+        (given.output, metrics.metrics(found, subjects)),
+        (given.paired, paired(found, subjects)),
+    ):
+        with atomic(path) as stream:
+            table.to_csv(stream, index=False, float_format="%.8g")
+        print(f"{path}: {len(table)} rows", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    jobs.run(main)
