@@ -1,0 +1,194 @@
+"""Assets from the model hub. huggingface_hub does the work; this file pins, checks and says what to do when it fails.
+
+huggingface_hub honours HF_ENDPOINT, HF_HUB_OFFLINE and its own cache (what other programs fetched is used), reads the
+token from HF_TOKEN itself, resumes a cut file, and waits as a busy hub tells it. It compares sizes, not contents: the
+checksums are compared here.
+"""
+
+import difflib
+import hashlib
+import io
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import huggingface_hub
+from huggingface_hub import HfApi, constants, errors, snapshot_download
+from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils._http import default_client_factory
+from tqdm import tqdm
+
+from layerwise.assets import cache
+from layerwise.assets.cache import Fetched, describe
+from layerwise.config import Source
+from layerwise.jobs import SECONDS_BETWEEN_LINES
+from layerwise.records import InputError
+
+LONGEST_WAIT = 300  # seconds that the hub may ask for between two attempts
+
+
+def root() -> Path:
+    """`$LAYERWISE_CACHE/hub` if that is set, else the hub's own cache (HF_HUB_CACHE, HF_HOME)."""
+    return cache.root() / "hub" if os.environ.get("LAYERWISE_CACHE") else Path(constants.HF_HUB_CACHE)
+
+
+def fetch(source: Source) -> Fetched:
+    """The files of `source.repo` at `source.revision` that match `source.files`, each with its content checked."""
+    huggingface_hub.set_client_factory(_client)
+    folder, files = _snapshot(source)
+    if damaged := [file for file in files if _differs(folder / file.name, file.sha256)]:
+        # Such a file was spoilt on the disk or on the way; fetched once more, it is either right or wrong at its home.
+        for file in damaged:
+            (folder / file.name).resolve().unlink()
+            (folder / file.name).unlink()
+        folder, files = _snapshot(source)
+        for file in files:
+            if _differs(folder / file.name, file.sha256):
+                raise InputError(
+                    f"{file.name} of {source.repo} has not the checksum that the hub names, although it was fetched "
+                    f"twice. Something between here and {_endpoint()} changes it: try another network or HF_ENDPOINT."
+                )
+    return Fetched(str(folder.relative_to(root().resolve())), files, folder.name)
+
+
+def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
+    """The folder in the hub's cache, and its files that match the patterns; fetched as far as they are not there."""
+    try:
+        folder = snapshot_download(
+            source.repo,
+            repo_type=source.repo_type,
+            revision=source.revision,
+            allow_patterns=source.files,
+            cache_dir=root(),
+            endpoint=_endpoint(),
+            tqdm_class=_Lines,
+        )
+    except (OSError, httpx2.HTTPError) as error:
+        raise InputError(_explain(source, error)) from error
+    folder = Path(folder)
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    for pattern in source.files or ():
+        if not list(filter_repo_objects(there, allow_patterns=pattern)):
+            raise InputError(_unmatched(source, pattern, folder.name))
+    return folder, describe(folder, filter_repo_objects(there, allow_patterns=source.files))
+
+
+def _differs(path: Path, sha256: str) -> bool:
+    """Whether a file's content is not the one that its blob in the hub's cache is named for.
+
+    A blob is named by its sha256 (large files) or its git hash: https://huggingface.co/docs/hub/local-cache. Where the
+    cache holds copies instead of links there is no such name, and nothing to compare with.
+    """
+    name = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
+    if re.fullmatch("[0-9a-f]{64}", name):
+        return sha256 != name
+    if re.fullmatch("[0-9a-f]{40}", name):
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != name
+    return False
+
+
+def _explain(source: Source, error: Exception) -> str:
+    """What failed and what to do, in the words of the configuration."""
+    what = f"{source.repo_type} '{source.repo}'"
+    page = f"{_endpoint()}/{'datasets/' if source.repo_type == 'dataset' else ''}{source.repo}"
+    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ else error
+    status = cause.response.status_code if isinstance(cause, errors.HfHubHTTPError) else None
+    if isinstance(cause, errors.GatedRepoError):
+        why = "the account of HF_TOKEN has no access" if huggingface_hub.get_token() else "HF_TOKEN is not set"
+        return f"{what} is gated and {why}. Ask for access at {page}, then set the environment variable HF_TOKEN."
+    if isinstance(cause, errors.RevisionNotFoundError):
+        tip = _tip(source)
+        return f"{what} has no revision '{source.revision}'.{tip} Change key 'revision'; {page}/commits lists them."
+    if status == 404 or isinstance(cause, errors.RepositoryNotFoundError):
+        hint = _similar(source)
+        return f"there is no {what} at {_endpoint()}, or it is private and HF_TOKEN gives no access.{hint} Key 'repo'."
+    if status in (401, 403):
+        tokens = f"{_endpoint()}/settings/tokens"
+        return f"{what}: the hub refuses access ({status}). Look at {tokens} what the token in HF_TOKEN may read."
+    if constants.is_offline_mode():
+        return (
+            f"{what} is not whole in the cache {root()}, and HF_HUB_OFFLINE forbids to fetch it. Unset HF_HUB_OFFLINE, "
+            "or run once where there is a network and copy the cache."
+        )
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, httpx2.HTTPError):
+        return str(cache.disk_error(root(), error))
+    return (
+        f"{what} cannot be fetched from {_endpoint()}: {str(cause).strip().splitlines()[0]} Check the network, the "
+        "proxy settings and HF_ENDPOINT, then run again: whole files are kept."
+    )
+
+
+def _similar(source: Source) -> str:
+    """A hint at the closest repositories of the same owner or of a like name, empty if the hub does not say."""
+    owner, name = source.repo.split("/")
+    api = HfApi(endpoint=_endpoint())
+    repos = api.list_models if source.repo_type == "model" else api.list_datasets
+    try:
+        there = {repo.id for query in ({"author": owner}, {"search": name}) for repo in repos(**query, limit=100)}
+    except httpx2.HTTPError:
+        return ""
+    close = difflib.get_close_matches(source.repo, sorted(there), n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def _tip(source: Source) -> str:
+    """A hint at the commit at the tip of the repository, empty if the hub does not say."""
+    try:
+        tip = HfApi(endpoint=_endpoint()).repo_info(source.repo, repo_type=source.repo_type).sha
+    except httpx2.HTTPError:
+        return ""
+    return f" The tip of its main branch is {tip}."
+
+
+def _unmatched(source: Source, pattern: str, commit: str) -> str:
+    """The message for a pattern that no file of the repository matches."""
+    try:
+        tree = huggingface_hub.get_cached_repo_tree(
+            source.repo, repo_type=source.repo_type, revision=commit, cache_dir=root()
+        )
+    except errors.CachedRepoTreeNotFoundError:
+        return f"the cache holds no file '{pattern}' of {source.repo}, and the hub cannot be reached to fetch it."
+    there = sorted(file.path for file in tree)
+    close = difflib.get_close_matches(pattern, there, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Its files: {', '.join(there[:20])}."
+    return f"{source.repo} has no file '{pattern}' at revision {source.revision} (key 'files'). {hint}"
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+
+
+def _client() -> httpx2.Client:
+    """huggingface_hub's own client, which besides does not sit out a wait of any length."""
+    client = default_client_factory()
+    client.event_hooks["response"].append(_refuse_long_wait)
+    return client
+
+
+def _refuse_long_wait(response: httpx2.Response) -> None:
+    told = response.headers.get("Retry-After", "")
+    if response.status_code in (429, 503) and told.isdigit() and int(told) > LONGEST_WAIT:
+        raise InputError(
+            f"{response.url.host} is busy ({response.status_code}) and asks to wait {told} s. Run again after that time"
+            "; with HF_TOKEN set the hub allows more requests."
+        )
+
+
+class _Lines(tqdm):
+    """huggingface_hub's progress as lines in a log, one every ten seconds, in place of a bar."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        self.last, self.line = time.monotonic(), ""
+        super().__init__(*args, **{**kwargs, "file": io.StringIO()})
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        done, total = (tqdm.format_sizeof(value or 0) for value in (self.n, self.total))
+        line = f"{self.desc.removesuffix(': ')}: {done}/{total}"
+        now = time.monotonic()
+        if line != self.line and (now - self.last >= SECONDS_BETWEEN_LINES or self.n and self.n == self.total):
+            print(line, file=sys.stderr, flush=True)
+            self.last, self.line = now, line

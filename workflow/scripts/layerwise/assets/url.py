@@ -1,0 +1,119 @@
+"""Assets at a plain address: a downloader that resumes, tries again with a limit, and trusts only the checksum.
+
+Files lie at `url/<first digits of their sha256>/<name>`. A file under its own name is whole; until then it is `.part`.
+"""
+
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from layerwise.assets.cache import LOCAL, Fetched, describe, make_room, root, writing
+from layerwise.config import Source
+from layerwise.jobs import progress
+from layerwise.records import InputError, file_digest
+
+__all__ = ["fetch", "root"]
+
+CHUNK = 2**20
+ATTEMPTS = 5  # in a row without a new byte
+TIMEOUT = 30.0  # seconds of silence
+LONGEST_WAIT = 300.0  # seconds that a server may ask for
+
+
+def fetch(source: Source) -> Fetched:
+    """The file at `source.url`, with the checksum `source.sha256`."""
+    name = Path(unquote(urlsplit(source.url).path)).name or "file"
+    folder = root() / "url" / source.sha256[:16]
+    with writing(folder):
+        if not (folder / name).exists() or file_digest(folder / name) != source.sha256:
+            _download(source, folder / name)
+    return Fetched(str(folder.relative_to(root())), describe(folder, [name]))
+
+
+def _download(source: Source, target: Path) -> None:
+    """Fill `<target>.part` until its checksum is right, then give it its name."""
+    part = target.with_name(f"{target.name}.part")
+    resumed = True
+    while resumed:  # what an earlier run left may be of another version: then once more, from the start
+        resumed = part.exists()
+        if not resumed or file_digest(part) != source.sha256:
+            _complete(source.url, part)
+        if (found := file_digest(part)) == source.sha256:
+            part.replace(target)
+            return
+        part.unlink()
+    raise InputError(
+        f"{source.url} has sha256 {found}, and key 'sha256' says {source.sha256}. The file has changed at its home, or "
+        "was changed on the way: look at its page, and change the key only if the new file is meant."
+    )
+
+
+def _complete(url: str, part: Path) -> None:
+    """Transfer what `part` lacks, going on where a cut transfer stopped; raises InputError when it is of no use."""
+    attempts = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        told = None
+        try:
+            if _transfer(url, part, before):
+                return
+            reason = "the transfer was cut"
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # `part` is longer than the file
+                part.unlink()
+                continue
+            reason, told = f"the server answers {error.code} {error.reason}", _told(url, error)
+        except (OSError, HTTPException) as error:
+            if getattr(error, "errno", None) in LOCAL:
+                raise
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+        attempts = 1 if part.exists() and part.stat().st_size > before else attempts + 1
+        if attempts == ATTEMPTS:
+            raise InputError(
+                f"cannot fetch {url}: {reason} ({ATTEMPTS} attempts). Check the network and the proxy settings, then "
+                "run again: it goes on where it stopped."
+            )
+        wait = 2.0 ** (attempts - 1) if told is None else told
+        print(f"{part.stem}: {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
+        time.sleep(wait)
+
+
+def _told(url: str, error: urllib.error.HTTPError) -> float | None:
+    """Seconds that the server asks to wait, None if it does not say; InputError when asking again is of no use."""
+    if error.code in (404, 410):
+        raise InputError(f"{url} is gone ({error.code}). Look where the file lives now, and change key 'url'.")
+    if error.code != 429 and error.code < 500:
+        raise InputError(f"{url}: the server answers {error.code} {error.reason}. Open it in a browser to see why.")
+    told = error.headers.get("Retry-After", "")
+    if told.isdigit() and int(told) > LONGEST_WAIT:
+        raise InputError(f"{url}: the server asks to wait {int(told)} s ({error.code}). Run again after that time.")
+    return float(told) if told.isdigit() else None
+
+
+def _transfer(url: str, part: Path, start: int) -> bool:
+    """Append to `part` what the server sends from byte `start` on; False when it stopped before the end."""
+    headers = {"User-Agent": "unfair-alignment", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+        if start and response.status != 206:  # the server sends the whole all the same
+            start = 0
+        length = response.headers.get("Content-Length")
+        if length is not None:
+            make_room(part.parent, int(length))
+        with open(part, "ab" if start else "wb") as stream:
+            received = 0
+            for chunk in progress(_chunks(response), -(-int(length or 0) // CHUNK), f"{part.stem} (MB)"):
+                stream.write(chunk)
+                received += len(chunk)
+    return length is None or received == int(length)
+
+
+def _chunks(response: HTTPResponse) -> Iterator[bytes]:
+    while chunk := response.read(CHUNK):
+        yield chunk
