@@ -17,6 +17,7 @@ TEXT = dict.fromkeys(
     + ("truth", "label", "control", "first", "second", "claim", "gate", "prediction", "verdict"),
     str,
 )
+ONSET = 0.75  # the AUC of its probe from which on a cue counts as readable
 SERIES = ["model", "arm"]
 POINT = ["dataset", "judge", "metric"]
 SHOWN = [*SERIES, "seed", *POINT, "layer", "value", "low", "high", "n", "default", "mean", "complete"]
@@ -32,11 +33,15 @@ def read(paths: Iterable[Path]) -> dict[str, pd.DataFrame]:
         if path.suffix == ".yaml":
             found[path.stem] = yaml.safe_load(path.read_text(encoding="utf-8"))
             continue
-        name = "probes" if path.parent.name == "probes" else path.stem
-        found.setdefault(name, []).append(_table(path))
+        found.setdefault(name(path), []).append(_table(path))
     return {
-        name: parts if isinstance(parts, dict) else pd.concat(parts, ignore_index=True) for name, parts in found.items()
+        key: parts if isinstance(parts, dict) else pd.concat(parts, ignore_index=True) for key, parts in found.items()
     }
+
+
+def name(path: Path) -> str:
+    """What a result file is called among frames."""
+    return "probes" if path.parent.name == "probes" else path.stem
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -67,6 +72,27 @@ def studied(listed: pd.DataFrame) -> pd.DataFrame:
     arms = listed[listed["arm"] != ""].groupby("model")["arm"].nunique()
     extra = arms[arms < arms.max()].index
     return listed[~listed["model"].isin(extra)]
+
+
+def doses(listed: pd.DataFrame) -> pd.DataFrame:
+    """The subjects of a dose and response, by the number of frozen blocks: the extra points and what they vary.
+
+    Raises InputError where an experiment has no such points.
+    """
+    extra = listed[~listed["name"].isin(studied(listed)["name"])]
+    if extra.empty:
+        raise InputError(
+            "no dose and response here: it needs organisms of other `frozen_blocks` in fewer arms than the main one. "
+            "Add some under 'models' (config/bench.yaml shows how), or do not ask for it."
+        )
+    compared = listed[listed["arm"].isin(extra["arm"]) & listed["seed"].isin(extra["seed"])]
+    return compared.sort_values("frozen_blocks", kind="stable")
+
+
+def first_exit(rows: pd.DataFrame, threshold: float) -> int | None:
+    """The first exit layer whose value reaches a threshold; None where none does."""
+    reached = rows.loc[rows["value"] >= threshold, "layer"]
+    return None if reached.empty else int(reached.min())
 
 
 def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

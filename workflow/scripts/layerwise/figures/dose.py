@@ -15,16 +15,13 @@ from layerwise import frames as results
 from layerwise.figures import captions, lines
 from layerwise.figures.style import QUIET, SINGLE, Style, grid, mark_partial, title
 
-ONSET = 0.75  # the AUC from which on a cue counts as readable
 MARKERS = ("o", "s", "D", "P")
 READABLE = {"marker": "v", "markersize": 4.5, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
     """Discrimination and deep-cue probe at each dose, the seed that all doses share, with the column `dose`."""
-    extra = subjects[~subjects["name"].isin(results.studied(subjects)["name"])]
-    alike = subjects["arm"].isin(extra["arm"]) & subjects["seed"].isin(extra["seed"])
-    compared = subjects[alike].sort_values("frozen_blocks", kind="stable")
+    compared = results.doses(subjects)
     found = pd.concat(
         [
             results.cells(frames["metrics"], compared, ["discrimination"]),
@@ -37,8 +34,9 @@ def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
 
 def onsets(data: DataFrame) -> dict[int, int]:
     """At each dose the first exit layer whose features show the deep cue; a dose at which none does is left out."""
-    readable = data[(data["metric"] == "deep") & (data["value"] >= ONSET)]
-    return {int(dose): int(layer) for dose, layer in readable.groupby("dose")["layer"].min().items()}
+    probes = data[data["metric"] == "deep"].groupby("dose")
+    found = {int(dose): results.first_exit(rows, results.ONSET) for dose, rows in probes}
+    return {dose: layer for dose, layer in found.items() if layer is not None}
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
@@ -61,7 +59,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         if (layer := begins.get(int(dose))) is not None:
             at = layer + 0.25 * (i - (len(looks) - 1) / 2)  # side by side, where two doses share an onset
             axes.plot(at, 1.04, transform=axes.get_xaxis_transform(), color=look.colour, **READABLE)
-    readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue readable (AUC ≥ {ONSET})")
+    readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue readable (AUC ≥ {results.ONSET})")
     lines.legend(figure, found, looks, 2, readable)
     mark_partial(figure, data)
     return figure
@@ -73,6 +71,6 @@ def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
         f"Dose and response, arm {data['arm'].iloc[0]}: the depth at which the deep cue forms (number of encoder blocks"
         " frozen while it is learned) against refusals of hazards minus refusals of their benign twins. Triangles: the"
-        f" first exit whose deep-cue probe reaches an AUC of {ONSET} ({said}).",
+        f" first exit whose deep-cue probe reaches an AUC of {results.ONSET} ({said}).",
         captions.settings(data[data["metric"] == "discrimination"], style, unit="pairs"),
     )

@@ -1,0 +1,39 @@
+"""Gather every number that the paper prints, each with its source, and a sentence on what each figure shows."""
+
+import json
+from pathlib import Path
+
+from layerwise import config, frames, jobs
+from layerwise.numbers.collect import collect
+from layerwise.numbers.seen import seen
+from layerwise.records import atomic
+from layerwise.tables import Names
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
+    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files")
+    options.add_argument("--output", type=Path, required=True, help="numbers.json, one number a line")
+    arguments = options.parse_args(argv)
+    study = config.load(arguments.config)
+    names = Names(
+        *({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
+    )
+    found = frames.read(arguments.inputs)
+    sources = {
+        frames.name(path): str(path if frames.name(path) != "probes" else path.parent) for path in arguments.inputs
+    }
+    numbers = collect(found, arguments.spec, sources)
+    deep = [id for id, dataset in study.datasets.items() if dataset.options.get("cue") == "deep"]
+    numbers |= seen(found, frames.subjects(arguments.spec["subjects"]), names, deep)
+    with atomic(arguments.output) as stream:
+        lines = (
+            f"{json.dumps(key)}: {json.dumps(numbers[key], ensure_ascii=False, allow_nan=False)}"
+            for key in sorted(numbers)
+        )
+        stream.write("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    jobs.run(main)
