@@ -79,6 +79,13 @@ class Scenes:
         return len(self.item)
 
     @property
+    def family(self) -> np.ndarray:
+        """(N,) the family of each."""
+        shallow = np.where(self.shallow_hazard, SHALLOW_HAZARD, SHALLOW_SAFE)
+        deep = np.where(self.deep_hazard, DEEP_HAZARD, DEEP_SAFE)
+        return np.where(self.shallow != ABSENT, shallow, np.where(self.top_left != ABSENT, deep, NEUTRAL))
+
+    @property
     def shallow_hazard(self) -> np.ndarray:
         """(N,) bool: whether the shallow cue says hazard."""
         return self.shallow == RED_TRIANGLE

@@ -1,0 +1,1 @@
+"""Training: the one loop, the stages of the model organisms, and how a checkpoint is written."""

@@ -1,0 +1,34 @@
+"""Writes a `save_pretrained` folder so that a kill leaves no half checkpoint: whoever sees the weights sees it all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from layerwise.records import InputError
+
+WEIGHTS = "model.safetensors"
+
+
+def save(weights: Path, *parts) -> None:
+    """Save each of `parts` (a model; its processor) into the folder of `weights`, which is <folder>/model.safetensors.
+
+    The files are written aside and renamed one by one, the weights last. Raises InputError where that cannot be done.
+    """
+    if weights.name != WEIGHTS:
+        raise InputError(f"--output {weights}: transformers names weights {WEIGHTS}. Give a path that ends so.")
+    os.umask(mask := os.umask(0))
+    try:
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".saving-") as aside:
+            for part in parts:
+                part.save_pretrained(aside)
+            for file in sorted(Path(aside).iterdir(), key=lambda file: file.name == WEIGHTS):
+                file.chmod(0o666 & ~mask)  # safetensors makes its file readable by the owner alone
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+                file.replace(weights.with_name(file.name))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {weights}: {error.strerror or error}. Make room or mend the permissions, then run again."
+        ) from error

@@ -1,0 +1,29 @@
+"""Train a base arm of an organism, helpful alone: captions and questions, then instructions. Ends in a whole model."""
+
+from pathlib import Path
+
+import torch
+
+from layerwise import jobs, organisms
+from layerwise.training import checkpoints, loop
+from layerwise.training.language import train_base
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--vision", type=Path, required=True, help="model.safetensors of the vision encoder")
+    options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
+    options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
+    arguments = options.parse_args(argv)
+    jobs.single_thread()
+    spec = arguments.spec
+    recipe = organisms.load(spec["organism"]["recipe"])
+    torch.manual_seed(spec["seed"])
+    model = recipe.new_model(spec["organism"], spec["default_layer"], recipe.load_vision(arguments.vision.parent))
+    curve = train_base(model, spec, arguments.output.parent.name)
+    loop.write_curve(arguments.curve, curve)
+    checkpoints.save(arguments.output, model, recipe.new_processor())
+
+
+if __name__ == "__main__":
+    jobs.run(main)

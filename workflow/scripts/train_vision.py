@@ -1,0 +1,23 @@
+"""Train the vision encoder of an organism; the result is a plain folder of its own class (a CLIPVisionModel)."""
+
+from pathlib import Path
+
+from layerwise import jobs
+from layerwise.training import checkpoints, loop
+from layerwise.training.vision import train_vision
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
+    options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
+    arguments = options.parse_args(argv)
+    jobs.single_thread()
+    spec = arguments.spec
+    encoder, curve = train_vision(spec["organism"], spec["default_layer"], spec["seed"], arguments.output.parent.name)
+    loop.write_curve(arguments.curve, curve)
+    checkpoints.save(arguments.output, encoder)
+
+
+if __name__ == "__main__":
+    jobs.run(main)
