@@ -31,7 +31,9 @@ MAY_IMPORT = {
     "stats": set(),
     "metrics": {"outcomes", "stats"},
     "paired": {"metrics", "stats"},
-    "predictions": {"frames", "stats"},
+    "evidence": {"frames"},
+    "gates": {"evidence"},
+    "predictions": {"evidence", "frames"},
     "assets": {"config"},
     "checkpoints": {"assets"},
     "exits": set(),
@@ -40,6 +42,7 @@ MAY_IMPORT = {
     "training": {"exits", "organisms", "checkpoints"},
     "judges": {"checkpoints"},
     "judging": {"judges", "resume"},
+    "validity": {"judging", "outcomes", "stats"},
     "datasets": {"rawdata"},
     "probes": {"exits", "stats"},
     "figures": {"frames", "stats"},
@@ -55,6 +58,7 @@ MODULE_MAY_IMPORT = {
     "figures.style": {"config"},
     # A judge's trainer checks its settings as the judge does.
     "training.toxicity": {"judges"},
+    "training.guard": {"judges"},
 }
 FOUND_BY_NAME = ("judges", "datasets", "exits")
 # Modules that every command imports, also one that only plans: an import of torch costs seconds.

@@ -1,0 +1,41 @@
+"""Say of each organism whether it is able, then of each registered prediction whether it holds.
+
+Reads the metrics and the probes; writes `gates.csv` and `predictions.csv`. Both have a header alone where an
+experiment studies published models.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from layerwise import frames, jobs
+from layerwise.evidence import Evidence
+from layerwise.gates import gates
+from layerwise.predictions import predictions
+from layerwise.records import atomic
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
+    options.add_argument(
+        "--probes", type=Path, nargs="*", default=[], help="probes/<subject>.csv of all probed subjects"
+    )
+    options.add_argument("--gates", type=Path, required=True, help="the ability gates, CSV")
+    options.add_argument("--predictions", type=Path, required=True, help="the predictions with their verdicts, CSV")
+    given = options.parse_args(argv)
+    spec = given.spec
+
+    found = frames.read([given.metrics, *given.probes])
+    nothing = pd.DataFrame(columns=["subject", "layer", "probe", "metric", "value", "low", "high", "n"])
+    probes = found.get("probes", nothing)
+    evidence = Evidence(found["metrics"], probes, spec["subjects"], spec["cues"])
+    tried = gates(evidence, spec["gates"], spec["aligned"])
+    verdicts = predictions(evidence, tried, spec["gates"]["asserted"])
+    for path, table in ((given.gates, tried), (given.predictions, verdicts)):
+        with atomic(path) as stream:
+            table.to_csv(stream, index=False, float_format="%.8g")
+
+
+if __name__ == "__main__":
+    jobs.run(main)
