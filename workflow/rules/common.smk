@@ -32,8 +32,8 @@ def judge_weights(judge):
     """What holds the weights of a judge, if it has any."""
     settings = STUDY.judges[judge]
     if settings.source:
-        return [receipt(judge)]
-    return [f"{RESULTS}/judges/{judge}/model.ckpt"] if settings.train else []
+        return [receipt(judge), *([receipt(f"{judge}.base")] if settings.base else [])]
+    return [f"{RESULTS}/judges/{judge}/SHA256SUMS"] if settings.train else []
 
 
 def files(names):

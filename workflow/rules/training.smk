@@ -78,7 +78,7 @@ rule align:
 rule train_judge:
     """Train the checkpoint of a judge on the language of the synthetic world."""
     output:
-        f"{RESULTS}/judges/{{judge}}/model.ckpt",
+        f"{RESULTS}/judges/{{judge}}/SHA256SUMS",
     log:
         f"{LOGS}/train_judge/{{judge}}.log",
     conda:

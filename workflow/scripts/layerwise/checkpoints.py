@@ -1,7 +1,8 @@
 """Checkpoints of judges: where a checkpoint lies, and whether its bytes are those that were meant.
 
-A published one is named by the receipt of its download; one that was trained here lies beside a file `SHA256SUMS`, in
-the format of the program sha256sum. A pickle can run any code when it is opened, so it is opened only after `verify`.
+A published one is named by the receipt of its download; one that was trained here lies in a folder with a file
+`SHA256SUMS`, in the format of the program sha256sum. A pickle can run any code when it is opened, so it is opened only
+after `verify`.
 """
 
 from collections.abc import Mapping
@@ -16,47 +17,50 @@ SUMS = "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`path` is a file, or the folder of a repository; `sums` has the sha256 of each file by its name.
+    """The files of a checkpoint: `sums` has the sha256 of each by its name below `folder`.
 
-    `name` is the hub repository, where it comes from one, else the file's.
+    `name` is the hub repository, where it comes from one, else the folder's.
     """
 
-    path: Path
+    folder: Path
     sums: Mapping[str, str]
     name: str
-
-    @property
-    def folder(self) -> Path:
-        return self.path if self.path.is_dir() else self.path.parent
 
     @property
     def sha256(self) -> str:
         """One checksum that names all the files."""
         return digest(dict(self.sums))
 
+    def file(self, suffix: str) -> Path:
+        """The one file with this suffix. Raises InputError where there is none, or more than one."""
+        found = [name for name in self.sums if name.endswith(suffix)]
+        if len(found) != 1:
+            raise InputError(f"the checkpoint {self.folder} must hold one file *{suffix}; it holds {len(found)}.")
+        return self.folder / found[0]
+
     def verify(self) -> None:
         """Raise InputError where a file's bytes are not those that were meant."""
         for name, expected in self.sums.items():
-            if file_digest(self.folder / name) != expected:
-                raise InputError(
-                    f"{self.folder / name} has not the checksum that was recorded. Delete it and run again."
-                )
+            path = self.folder / name
+            if not path.is_file() or file_digest(path) != expected:
+                raise InputError(f"{path} has not the checksum that was recorded. Delete its folder, and run again.")
 
 
 def find(weights: Path) -> Checkpoint:
-    """The checkpoint that a receipt (`.json`) names, or that lies at a path beside its SHA256SUMS. Hashes nothing."""
+    """The checkpoint that a receipt (`.json`) names, or that lies where this file does, beside its SHA256SUMS.
+
+    Hashes nothing. Raises InputError where there is no checkpoint.
+    """
     if weights.suffix == ".json":
         receipt, path = assets.read(weights), assets.resolve(weights)
-        return Checkpoint(
-            path, {file.name: file.sha256 for file in receipt.files}, receipt.source.get("repo", path.name)
-        )
-    sums = weights.parent / SUMS
-    if not weights.exists() or not sums.exists():
-        raise InputError(
-            f"the checkpoint {weights} or its {SUMS} is missing. Delete the folder, and run again to train it."
-        )
-    lines = [line.split("  ", 1) for line in sums.read_text(encoding="utf-8").splitlines()]
-    return Checkpoint(weights, {name: value for value, name in lines}, weights.name)
+        folder = path if path.is_dir() else path.parent
+        sums = {file.name: file.sha256 for file in receipt.files}
+        return Checkpoint(folder, sums, receipt.source.get("repo", folder.name))
+    listing = weights.parent / SUMS
+    if not weights.exists() or not listing.exists():
+        raise InputError(f"the checkpoint {weights} or its {SUMS} is missing. Delete its folder, and run again.")
+    lines = [line.split("  ", 1) for line in listing.read_text(encoding="utf-8").splitlines()]
+    return Checkpoint(weights.parent, {name: value for value, name in lines}, weights.parent.name)
 
 
 def record(folder: Path) -> None:

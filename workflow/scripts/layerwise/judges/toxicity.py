@@ -87,12 +87,12 @@ def load(checkpoint: checkpoints.Checkpoint, base: checkpoints.Checkpoint | None
     import torch
     from detoxify import Detoxify
 
-    path = checkpoint.path.resolve()
+    path = checkpoint.file(".ckpt").resolve()
     with tempfile.TemporaryDirectory() as scratch:
         folder = path.parent
         if base is not None:
             folder = Path(scratch)
             # Detoxify's checkpoints say `bert-base-uncased`, the hub `google-bert/bert-base-uncased`.
-            (folder / base.name.split("/")[-1]).symlink_to(base.path.resolve())
+            (folder / base.name.split("/")[-1]).symlink_to(base.folder.resolve())
         with contextlib.chdir(folder):
             return Detoxify(checkpoint=str(path), device="cuda:0" if torch.cuda.is_available() else "cpu")

@@ -28,7 +28,9 @@ TOXIC = frozenset([*language.HARMFUL_TOOLS, *language.HARMFUL_TOOLS.values()])
 
 
 def train(options: dict, output: Path) -> None:
-    """Train and write the checkpoint, its tokenizer and its checksums. The same options give the same bytes.
+    """Train and write the checkpoint, its tokenizer and its checksums into the folder of `output`.
+
+    Equal options give equal bytes.
 
     Raises InputError where the training was too short to tell the words apart.
     """
@@ -67,7 +69,7 @@ def train(options: dict, output: Path) -> None:
         raise InputError(
             f"the toxicity checkpoint tells {right:.1%} of new texts right, not 99 %. Raise `train.steps`."
         )
-    write(model, output)
+    write(model, output.parent / "model.ckpt")
     checkpoints.record(output.parent)
 
 
