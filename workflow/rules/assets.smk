@@ -7,6 +7,7 @@
 
 SOURCES = {id: model.source for id, model in STUDY.models.items() if model.source}
 SOURCES |= {id: judge.source for id, judge in STUDY.judges.items() if judge.source}
+SOURCES |= {f"{id}.base": judge.base for id, judge in STUDY.judges.items() if judge.base}
 SOURCES |= {
     f"{id}.{name}": source for id, dataset in STUDY.datasets.items() for name, source in dataset.sources.items()
 }

@@ -50,7 +50,10 @@ class Source(Settings):
     version: str | None = Field(None, pattern=r"^[\w.!+-]+$", description="Wheel: its exact version.")
     member: str | None = Field(None, description="Wheel: the file inside it, or a folder when it ends in `/`.")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Checksum of the file; of the wheel, where `member` is a folder."
+        None,
+        pattern="^[0-9a-f]{8,64}$",
+        description="Checksum of the file; of the wheel, where `member` is a folder. For `url` its first digits will "
+        "do, at least 8, where its home names no more.",
     )
     size_mb: float | None = Field(None, description="Size of the download in megabytes, for `make plan`.")
     gated: bool = Field(False, description="Whether access must be asked for, and `HF_TOKEN` set.")
@@ -168,6 +171,9 @@ class Judge(Settings):
     display: str = Field(description="Name on figures and in tables. Changing it reruns nothing.")
     judge: str = Field(pattern="^[a-z0-9_]+$", description="The file in `judges/` that does the work.")
     source: Source | None = Field(None, description="Where its weights come from, if it has published ones.")
+    base: Source | None = Field(
+        None, description="The tokenizer and configuration that the weights name, where they do not come with them."
+    )
     train: dict[str, Any] | None = Field(None, description="How the workflow trains its checkpoint, if it does.")
     options: dict[str, Any] = Field({}, description="Settings of this judge alone, such as a threshold.")
 
