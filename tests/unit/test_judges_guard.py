@@ -95,6 +95,7 @@ def test_a_score_depends_on_no_other_dialogue(trained, batch_size):
     assert judged(judge, texts[::-1]) == together[::-1]
 
 
+@pytest.mark.slow
 def test_training_is_deterministic(trained, tmp_path):
     training.train({"seed": 0, "steps": 120}, tmp_path / "again" / "model.safetensors")
     assert checkpoints.find(tmp_path / "again" / "SHA256SUMS").sums == checkpoints.find(trained).sums
