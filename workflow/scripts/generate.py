@@ -5,6 +5,7 @@ it that says what failed and how to repeat it; the process then ends well, so th
 """
 
 import json
+import re
 import shlex
 import sys
 import traceback
@@ -24,26 +25,35 @@ def main(argv: list[str]) -> None:
         "--weights", type=Path, required=True, help="model.safetensors, or the receipt of a published model"
     )
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="JSONL files of prompts")
-    options.add_argument("--layers", type=int, nargs="+", required=True, help="exit layers")
-    options.add_argument("--output", type=Path, nargs="+", required=True, help="one JSONL file a layer, in that order")
+    options.add_argument("--output", type=Path, nargs="+", required=True, help="one file a layer, named layer-LL.jsonl")
     options.add_argument("--device-map", help="accelerate's device_map, such as `auto` for several GPUs")
     options.add_argument("--log", help="the log of this job, to be named where a layer fails")
     given = options.parse_args(argv)
-    if len(given.layers) != len(given.output):
-        raise InputError(f"{len(given.layers)} layers, but {len(given.output)} outputs: give one output a layer.")
+    outputs = by_layer(given.output, given.spec["model"]["blocks"])
     jobs.single_thread()
 
     prompts = read_prompts(given.prompts)
     folder, weights = checkpoint(given.weights)
     with ExitStack() as stack:
         files = {}
-        for layer, path in sorted(zip(given.layers, given.output, strict=True)):
+        for layer, path in sorted(outputs.items()):
             keys = {(prompt.id, layer): key(given.spec, weights, prompt, layer) for prompt, _ in prompts}
             files[layer] = stack.enter_context(Rows(path, Response, keys))
         errors = compute(given.spec, folder, prompts, files, given.device_map)
         for layer, rows in files.items():
             rows.finish()
             report(rows, errors[layer], given.log, argv)
+
+
+def by_layer(outputs: list[Path], blocks: int) -> dict[int, Path]:
+    """Output files by the exit layer in their name. Raises InputError for another name, or a layer there is not."""
+    found = {}
+    for path in outputs:
+        named = re.fullmatch(r"layer-(\d+)\.jsonl", path.name)
+        if named is None or int(named[1]) > blocks:
+            raise InputError(f"--output {path}: name it layer-LL.jsonl, LL an exit layer of this model, 0 to {blocks}.")
+        found[int(named[1])] = path
+    return found
 
 
 def read_prompts(paths: list[Path]) -> list[tuple[Prompt, Path | None]]:

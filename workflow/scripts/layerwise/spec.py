@@ -123,10 +123,30 @@ class Specs:
         )
 
     def assess(self) -> str:
-        return self.aggregate("assess", gates=self.study.experiment.gates.model_dump())
+        return self.aggregate(
+            "assess",
+            gates=self.study.experiment.gates.model_dump(),
+            # A data set shown with another image than its own is a control: its cue is not to be seen.
+            cues={id: data.options.get("cue") for id, data in self.study.datasets.items() if data.image == "own"},
+            aligned=sorted(ALIGNED),
+        )
 
     def paper(self) -> str:
-        return _spec("paper", "paper", [], title=self.study.experiment.title, experiment=self.study.name)
+        experiment = self.study.experiment
+        return _spec(
+            "paper",
+            "paper",
+            [],
+            experiment=self.study.name,
+            title=experiment.title,
+            families=sorted({model.family for model in self.study.models.values()}),
+            arms=sorted({subject.arm for subject in self.study.subjects if subject.arm}),
+            seeds=experiment.seeds,
+            datasets=experiment.datasets,
+            judges=sorted({judge.judge for judge in self.study.judges.values()}),
+            decoding=experiment.decoding.model_dump(),
+            limit=experiment.limit,
+        )
 
 
 def fetch(id: str, source: object) -> str:
