@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,8 @@ def _plain(value: Any) -> Any:
     """A number as JSON has it: no NaN, no numpy; seven digits, which is more than any result has."""
     if isinstance(value, str | list | None) or pd.isna(value):
         return value if isinstance(value, str | list) else None
-    return int(value) if float(value).is_integer() and abs(value) > 1 else float(f"{value:.7g}")
+    whole = isinstance(value, Integral) or (float(value).is_integer() and abs(value) > 1)
+    return int(value) if whole else float(f"{value:.7g}")
 
 
 def share(value: float) -> str:
@@ -123,6 +125,23 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
                 yield key, record(row["value"], text, f"{sources[name]}:{line}", "validity", row)
 
 
+def organisms(frames: dict[str, pd.DataFrame], listed: pd.DataFrame, sources: dict) -> Iterator[tuple[str, Record]]:
+    """Ability gates (`gate`, `able`) and predictions (`prediction`: the verdict, with the number that decides)."""
+    names = {(one.model, one.arm, one.seed): one.name for one in listed.itertuples()}
+    for line, row in lines(frames.get("gates", pd.DataFrame())):
+        key = ".".join(filter(None, ["gate", row["subject"], row["gate"], row["dataset"]]))
+        yield key, record(row["value"], share(row["value"]), f"{sources['gates']}:{line}", "assess", row)
+    if "gates" in frames:
+        for subject, passed in frames["gates"].groupby("subject", sort=False)["passed"]:
+            failed = int(passed.astype(str).eq("False").sum())
+            text = "able" if passed.astype(str).eq("True").all() else "not able" if failed else "not known"
+            yield f"able.{subject}", record(failed, text, sources["gates"], "assess", {"n": len(passed)})
+    for line, row in lines(frames.get("predictions", pd.DataFrame())):
+        who = names.get((row["model"], row["arm"], row["seed"]), f"{row['model']}.{row['arm']}.s{row['seed']}")
+        where = f"{sources['predictions']}:{line}"
+        yield f"prediction.{row['prediction']}.{who}", record(row["value"], row["verdict"], where, "assess")
+
+
 def settings(frames: dict[str, pd.DataFrame], spec: dict, source: str) -> Iterator[tuple[str, Record]]:
     """What was run: models, seeds, layers, n of each data set (from the metrics), versions."""
     listed = results.subjects(spec["subjects"])
@@ -158,7 +177,7 @@ def collect(frames: dict[str, pd.DataFrame], spec: dict, sources: dict[str, str]
         parts.append(differences(frames["paired"], listed, sources["paired"]))
     if "probes" in frames:
         parts.append(probes(frames["probes"], listed, sources["probes"]))
-    parts.append(judges(frames, sources))
+    parts += [judges(frames, sources), organisms(frames, listed, sources)]
     numbers: dict[str, Record] = {}
     for part in parts:
         for key, one in part:

@@ -26,6 +26,7 @@ def seen(frames: Frames, subjects: pd.DataFrame, names: Names, deep: list[str]) 
         "utility": (("metrics",), utility),
         "probes": (("metrics", "probes"), probes),
         "drift": (("probes",), drift),
+        "predictions": (("predictions",), predictions),
     }
     for figure, (needs, say) in ways.items():
         if all(name in frames for name in needs):
@@ -178,6 +179,15 @@ def drift(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]
                 f"{series(low, names)}: over the other exits the {name} with the default exit's features lies between"
                 f" {plain(low['value'])} (exit {low['layer']}) and {plain(high['value'])} (exit {high['layer']})."
             )
+
+
+def predictions(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """How often each prediction holds, fails, or is not read."""
+    table = frames["predictions"].sort_values(["prediction", "arm"], kind="stable")
+    for (prediction, arm), rows in table.groupby(["prediction", "arm"], sort=False):
+        counts = rows["verdict"].value_counts()
+        said = ", ".join(f"{verdict} in {n}" for verdict, n in counts.items())
+        yield f"{prediction} ({arm}), {len(rows)} {'seed' if len(rows) == 1 else 'seeds'}: {said}."
 
 
 def dose(frames: Frames, subjects: pd.DataFrame, deep: list[str]) -> Iterator[str]:

@@ -1,8 +1,23 @@
-"""The tables: result files in, rows of text out. Each is a function of the frames, the spec and the names for readers."""
+"""The tables: result files in, rows of text out.
+
+Each is a function of the frames, of the spec and of the names for readers; it is found by the table's name.
+"""
 
 from layerwise.tables.judges import agreement, controls, judges
+from layerwise.tables.organisms import gates, predictions
 from layerwise.tables.published import published
 from layerwise.tables.results import outcomes, paired
 from layerwise.tables.text import Names, Table
 
-__all__ = ["Names", "Table", "agreement", "controls", "judges", "outcomes", "paired", "published"]
+__all__ = [
+    "Names",
+    "Table",
+    "agreement",
+    "controls",
+    "gates",
+    "judges",
+    "outcomes",
+    "paired",
+    "predictions",
+    "published",
+]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from layerwise.tables.text import MISSING, Names, Table, estimate, filled, number
+from layerwise.tables.text import MISSING, Names, Table, estimate, filled, none, number
 
 
 def judges(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
@@ -25,8 +25,8 @@ def judges(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
             "No judge of this experiment knows the truth, so none is held against it; see agreement and controls."
         )
     note = (
-        "In percent [95 % interval], over all models and exits; lowest: at which exit layer. Precision: share of responses"
-        " given the label that truly are so; recall: share of those that truly are so given the label."
+        "In percent [95 % interval], over all models and exits; lowest: at which exit layer. Precision: share of the"
+        " responses given the label that truly are so; recall: share of those that truly are so given the label."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
@@ -73,10 +73,5 @@ def agreement(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Tabl
         found.append(row | {"n": str(whole.loc["agreement", "n"])})
     if not found:
         return none("No two judges of this experiment can make the same claim.")
-    note = "On the same responses, over all models and exits [95 % interval]; a dash where a judge never decides differently."
+    note = "Same responses, over all models and exits [95 % interval]; a dash where a judge never decides differently."
     return Table(filled(pd.DataFrame(found)), note)
-
-
-def none(why: str) -> Table:
-    """A table without rows says why there are none."""
-    return Table(pd.DataFrame({"Note": [why]}), "")

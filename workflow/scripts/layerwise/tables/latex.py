@@ -1,5 +1,7 @@
 """A table as LaTeX with booktabs rules; over pages (longtable) where it is long."""
 
+from pandas import Series
+
 from layerwise.tables.text import Table
 
 # Characters that LaTeX reads as commands, and those outside its usual fonts.
@@ -22,7 +24,7 @@ ESCAPES = {
     "\n": " ",
 }
 TRANSLATION = str.maketrans(ESCAPES)
-LONGEST = 45
+MOST_ROWS, LONG_TEXT = 45, 60
 
 
 def escape(text: object) -> str:
@@ -30,16 +32,21 @@ def escape(text: object) -> str:
     return str(text).translate(TRANSLATION)
 
 
+def _alignment(column: str, cells: Series) -> str:
+    """Numbers of observations to the right, long text in lines of its own, all else to the left."""
+    return "r" if column == "n" else r"p{0.4\linewidth}" if cells.str.len().max() > LONG_TEXT else "l"
+
+
 def render(table: Table) -> str:
     """The LaTeX of a table. Needs booktabs, T1 fonts (for quotation marks), and longtable where there are many rows."""
     rows = table.rows
-    columns = "".join("r" if column == "n" else "l" for column in rows)
+    columns = "".join(_alignment(column, rows[column]) for column in rows)
     head = " & ".join(map(escape, rows)) + r" \\"
     body = [" & ".join(map(escape, row)) + r" \\" for row in rows.itertuples(index=False)]
     # A bracket that opens a row would be read as the optional argument of the \\ before it.
     body = [f"{{}}{line}" if line.startswith("[") else line for line in body]
     note = ["% " + escape(table.note)] if table.note else []
-    if len(rows) > LONGEST:
+    if len(rows) > MOST_ROWS:
         opening = [rf"\begin{{longtable}}{{{columns}}}", r"\toprule", head, r"\midrule", r"\endhead"]
         opening += [r"\bottomrule", r"\endfoot"]
         return "\n".join([*note, *opening, *body, r"\end{longtable}", ""])

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from layerwise.tables.judges import none
-from layerwise.tables.text import MISSING, Names, Table, filled, number
+from layerwise.tables.text import MISSING, Names, Table, filled, none, number
 
 GROUPS = ("Early", "Middle", "Late")
 # The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's `unsafe`.

@@ -40,9 +40,9 @@ def outcomes(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table
                 row |= {label: _metric(cells, metric, names) for metric, label in METRICS.items()}
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
-        "Shares in percent. A group is the mean over its exit layers; exit 0 is in none, the default layer also in its own"
-        " group. [95 % interval], or with several seeds their mean (smallest to largest); n: responses to one kind of"
-        " prompt × seeds."
+        "Shares in percent. A group is the mean over its exit layers; exit 0 is in none, the default layer also in its"
+        " own group. [95 % interval], or with several seeds their mean (smallest to largest); n: responses to one kind"
+        " of prompt × seeds."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
@@ -73,8 +73,8 @@ def paired(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
     if "n" in table:
         table = table[[column for column in table if column != "n"] + ["n"]]
     note = (
-        "Share at an exit layer less the share at the default one, in points [95 % interval]; b prompts positive at this"
-        " layer alone, c at the default layer alone; exact McNemar test, Holm's correction over the layers of one model,"
-        " data set and metric."
+        "Share at an exit layer less the share at the default one, in points [95 % interval]; b prompts positive at"
+        " this layer alone, c at the default layer alone; exact McNemar test, Holm's correction over the layers of one"
+        " model, data set and metric."
     )
     return Table(filled(table), note)

@@ -48,3 +48,8 @@ def filled(table: pd.DataFrame) -> pd.DataFrame:
     """The table without columns that are empty throughout; gaps become dashes."""
     table = table.astype(object).where(table.notna(), MISSING)
     return table.loc[:, [not table[column].isin(["", MISSING]).all() for column in table]].reset_index(drop=True)
+
+
+def none(why: str) -> Table:
+    """A table without rows says why there are none."""
+    return Table(pd.DataFrame({"Note": [why]}), "")
