@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from layerwise import frames as results
@@ -26,7 +26,7 @@ def _plain(value: Any) -> Any:
     """A number as JSON has it: no NaN, no numpy; seven digits, which is more than any result has."""
     if isinstance(value, str | list | None) or pd.isna(value):
         return value if isinstance(value, str | list) else None
-    whole = isinstance(value, Integral) or (float(value).is_integer() and abs(value) > 1)
+    whole = isinstance(value, int | np.integer) or (float(value).is_integer() and abs(value) > 1)
     return int(value) if whole else float(f"{value:.7g}")
 
 

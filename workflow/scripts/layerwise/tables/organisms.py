@@ -37,7 +37,7 @@ def gates(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
         line[f"Seed {row['seed']}"] = f"{estimate(row)} {passed}" if passed != MISSING else "not tried"
     if not found:
         return none("Gates are of organisms; this experiment has none.")
-    note = "In percent [95 % interval]. An organism that fails one is not able; where gates count, its numbers are not read."
+    note = "In percent [95 % interval]. Who fails one is not able; where gates count, its numbers are not read."
     return Table(filled(pd.DataFrame(found.values())), note)
 
 
