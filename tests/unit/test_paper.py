@@ -1,0 +1,177 @@
+"""The paper builds from whatever an experiment has, prints no number typed by hand, and says what is wrong with it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import typst
+
+import paper
+from conftest import ROOT
+from layerwise.records import InputError
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
+FIGURES = ["refusal-and-harm", "outcomes", "utility", "toxicity", "drift"]
+ORGANISM_FIGURES = [*FIGURES, "probes", "predictions"]
+TABLES = ["outcomes", "paired", "judges", "controls", "agreement", "published"]
+ORGANISM_TABLES = [*TABLES, "gates", "predictions"]
+ORGANISMS = {
+    "families": ["llava"],
+    "arms": ["default-on-robust", "robust"],
+    "datasets": ["world-deep", "world-vqa"],
+    "judges": ["coherence", "refusal", "toxicity", "truth", "vqa"],
+}
+PUBLISHED = {
+    "families": ["idefics3", "llava", "llava_next", "mllama"],
+    "arms": [],
+    "datasets": ["advbench-coco", "custom-prompts", "jailbreakv-mini", "vqa-v2", "xstest"],
+    "judges": ["coherence", "guard", "refusal", "toxicity", "vqa"],
+}
+EXPERIMENTS = {
+    "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
+    "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
+    "paper": (PUBLISHED, FIGURES, TABLES),
+}
+ABSTRACT = [
+    "discrimination.default-on-robust.world-deep.default",
+    "discrimination.default-on-robust.world-deep.early",
+    "discrimination.layerwise-on-robust.world-deep.early",
+    "asr.default-on-robust.world-deep.early",
+    "asr.default-on-robust.world-shallow.early",
+    "utility.default-on-robust.world-vqa.early",
+]
+
+
+class Repository:
+    """A folder with the paper's sources and the results of one experiment, invented."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        about, figures, tables = EXPERIMENTS[name]
+        self.root, self.main, self.pdf = root, root / "paper" / "main.typ", root / "paper" / f"{name}.pdf"
+        self.spec = {"experiment": name, "title": "A title", "seeds": [100, 201], "limit": None, **about}
+        self.spec["decoding"] = {"max_new_tokens": 4, "batch_size": 32}
+        self.figures, self.results = root / "figures" / name, root / "results" / name
+        shutil.copytree(ROOT / "paper", root / "paper", ignore=shutil.ignore_patterns("*.pdf"))
+        self.figures.mkdir(parents=True)
+        (self.results / "tables").mkdir(parents=True)
+        for figure in figures:
+            width = 245 if figure in ("probes", "drift", "dose") else 504
+            (self.figures / f"{figure}.svg").write_text(SVG.format(width=width))
+            (self.figures / f"{figure}.txt").write_text(f"What {figure} shows.\n")
+        for table in tables:
+            (self.results / "tables" / f"{table}.csv").write_text("Model,Value,n\nA,1.5,3\n")
+            (self.results / "tables" / f"{table}.txt").write_text("A note.\n")
+        if name == "paper":
+            (self.results / "tables" / "judges.csv").write_text("Note\nNo judge knows the truth.\n")
+        keys = [*(f"seen.{figure}" for figure in figures), *ABSTRACT]
+        self.numbers = {key: {"text": "12.3 %", "source": "metrics.csv:7", "rule": "metrics"} for key in keys}
+
+    def arguments(self) -> list[str]:
+        numbers = self.results / "numbers.json"
+        numbers.write_text(json.dumps(self.numbers))
+        inputs = [numbers, *self.results.rglob("tables/*"), *self.figures.iterdir()]
+        named = ["--main", str(self.main), "--output", str(self.pdf), "--inputs", *map(str, inputs)]
+        return ["--spec", json.dumps(self.spec), *named]
+
+    def build(self) -> bytes:
+        paper.main(self.arguments())
+        return self.pdf.read_bytes()
+
+    def query(self, selector: str, field: str) -> list:
+        """What the built paper holds, of one kind."""
+        files = [path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()]
+        inputs = {"spec": json.dumps(self.spec), "files": json.dumps(files)}
+        compiler = typst.Compiler(self.main, root=self.root, ignore_system_fonts=True, sys_inputs=inputs)
+        return json.loads(compiler.query(selector, field=field))
+
+    def headings(self) -> str:
+        return json.dumps(self.query("heading", "body"))
+
+
+@pytest.fixture
+def repository(tmp_path: Path):
+    return lambda name: Repository(tmp_path / name, name)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_builds_and_again_to_the_same_bytes(repository, name: str) -> None:
+    paper_of = repository(name)
+    first = paper_of.build()
+    assert first.startswith(b"%PDF") and len(first) > 20_000
+    assert paper_of.build() == first
+    assert [path.name for path in paper_of.pdf.parent.glob("*.tmp")] == []
+
+
+def test_a_section_stands_where_its_files_do(repository) -> None:
+    sections = ["Dose and response", "Predictions and verdicts", "Registered predictions", "Model organisms"]
+    there = {}
+    for name in EXPERIMENTS:
+        found = repository(name)
+        found.build()
+        there[name] = [section for section in sections if section in found.headings()]
+    assert there == {"bench": sections, "smoke": sections[1:], "paper": []}
+
+
+def test_every_figure_and_table_links_its_data(repository) -> None:
+    found = repository("bench")
+    found.build()
+    linked = found.query("link", "dest")
+    for figure in EXPERIMENTS["bench"][1]:
+        assert f"../figures/bench/{figure}.csv" in linked
+    for table in EXPERIMENTS["bench"][2]:
+        assert f"../results/bench/tables/{table}.csv" in linked
+    assert {"../paper/published.yaml", "../results/bench/numbers.json"} <= set(linked)
+
+
+def test_a_table_that_says_why_it_is_empty_is_a_sentence(repository) -> None:
+    found = repository("paper")
+    found.build()
+    assert "../results/paper/tables/judges.csv" not in found.query("link", "dest")
+    assert "../results/paper/tables/agreement.csv" in found.query("link", "dest")
+
+
+def test_lacking_responses_are_said_in_the_head(repository) -> None:
+    found = repository("smoke")
+    assert found.build() and found.query("<partial>", "value") == []
+    (found.figures / "outcomes.txt").write_text("What outcomes shows. PARTIAL: 2 of 9 values lack responses.\n")
+    assert found.build() and found.query("<partial>", "value") == [["outcomes"]]
+
+
+def test_numbers_in_the_text_are_listed_with_their_sources(repository) -> None:
+    found = repository("bench")
+    found.build()
+    assert set(found.query("<number>", "value")) == set(found.numbers)
+
+
+def test_no_number_is_typed_in_abstract_or_results() -> None:
+    text = (ROOT / "paper" / "main.typ").read_text(encoding="utf-8")
+    text = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
+    abstract = text[text.index("[Abstract]") : text.index("\n= Question")]
+    results = text[text.index("\n= Results") : text.index("\n= Declared choices")]
+    for part in (abstract, results):
+        without_citations = re.sub(r"@[\w-]+", "", part)
+        assert re.findall(r".*\d.*", without_citations) == []
+    assert results.count("#plot(") >= 6 and results.count("#seen(") >= 6
+
+
+def test_a_mistake_in_the_text_names_file_and_line(repository) -> None:
+    found = repository("smoke")
+    before = found.build()
+    lines = found.main.read_text().split("\n")
+    found.main.write_text("\n".join([*lines, "", '#num("no.such.number")']))
+    with pytest.raises(InputError, match=rf"main\.typ, line {len(lines) + 2}: .*no\.such\.number"):
+        found.build()
+    found.main.write_text("\n".join([*lines, "#let x = ("]))
+    with pytest.raises(InputError, match=rf"main\.typ, line {len(lines) + 1}: unclosed"):
+        found.build()
+    assert found.pdf.read_bytes() == before, "a failed build leaves the old paper"
+
+
+def test_a_file_that_is_missing_is_named(repository) -> None:
+    found = repository("smoke")
+    arguments = found.arguments()
+    (found.figures / "drift.txt").unlink()
+    with pytest.raises(InputError, match=r"drift\.txt"):
+        paper.main(arguments)
