@@ -65,7 +65,7 @@ def block_of(x, block, mask, heads):
 
 
 def reference(model, image, layer, variant="clamp", tap_before=True):
-    """What the projector is given, (tiles, tokens, width), for an image whose local blocks after `layer` are skipped."""
+    """What the projector is given, (tiles, tokens, width), of an image whose local blocks after `layer` are skipped."""
     vision = model.model.vision_model
     width, patch, heads = vision.hidden_size, vision.patch_size, vision.config.attention_heads
     pixels, ratio = image["pixel_values"][0, 0], image["aspect_ratio_ids"][0, 0]
