@@ -8,7 +8,7 @@ from layerwise.records import InputError
 
 def main(argv: list[str]) -> None:
     options = jobs.parser(__doc__)
-    options.add_argument("--sources", type=Path, nargs="*", default=[], help="receipts: <dataset>.<name of source>.json")
+    options.add_argument("--sources", type=Path, nargs="*", default=[], help="receipts, <dataset>.<source>.json")
     options.add_argument("--output", type=Path, required=True, help="JSONL file of prompts; images go beside it")
     arguments = options.parse_args(argv)
     spec, folder = arguments.spec, arguments.output.parent
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
     prompts = datasets.load(spec["builder"]).build(spec, sources, folder)
     prompts = datasets.first_clusters(prompts, spec["limit"])
     if not prompts:
-        raise InputError(f"config/datasets/{spec['dataset']}.yaml: the data set is empty. See its 'size' and 'options'.")
+        raise InputError(f"config/datasets/{spec['dataset']}.yaml: no prompts came out. See its 'size' and 'options'.")
     prompts = datasets.with_control(prompts, spec["image"], spec["seed"], folder)
     records.write(arguments.output, prompts)
 

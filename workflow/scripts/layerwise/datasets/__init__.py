@@ -5,7 +5,6 @@ local path of each asset by name, and images are written below `folder` as `imag
 """
 
 import dataclasses
-import hashlib
 import io
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from layerwise.rawdata import save_image
 from layerwise.records import InputError, Prompt
 
 
@@ -30,6 +30,13 @@ def first_clusters(prompts: list[Prompt], limit: int | None) -> list[Prompt]:
     clusters = list(dict.fromkeys(prompt.cluster for prompt in prompts))
     kept = set(clusters[:limit])
     return [prompt for prompt in prompts if prompt.cluster in kept]
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A uint8 image (height, width, 3) as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def with_control(prompts: list[Prompt], control: str, seed: int, folder: Path) -> list[Prompt]:
@@ -49,14 +56,8 @@ def _with_image(prompt: Prompt, control: str, rng: np.random.Generator, folder: 
     width, height = (336, 336) if prompt.image is None else _size(folder / prompt.image)
     shape = (height, width, 3)
     pixels = np.full(shape, 127, np.uint8) if control == "blank" else rng.integers(0, 256, shape, dtype=np.uint8)
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    path = Path("images") / prompt.dataset / f"{prompt.id}.{control}.png"
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    (folder / path).write_bytes(content.getvalue())
-    return dataclasses.replace(
-        prompt, image=str(path), image_sha256=hashlib.sha256(content.getvalue()).hexdigest()
-    )
+    name = f"{prompt.id}.{control}"
+    return dataclasses.replace(prompt, **save_image(png(pixels), folder, prompt.dataset, name, origin=name))
 
 
 def _size(path: Path) -> tuple[int, int]:

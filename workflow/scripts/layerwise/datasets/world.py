@@ -1,17 +1,16 @@
 """The synthetic world's data sets: pairs of a hazard and its benign twin that differ in one cue, and visual questions.
 
 Option `cue` says which: `shallow` and `deep` hide the cue in the image and ask one question of use; `text` puts it in
-the question's verb, beside an image without a cue; `none` asks what is in the image (kind vqa).
+the question's verb, beside any image; `none` asks what is in the image (kind vqa).
 """
 
-import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from layerwise.datasets import png
 from layerwise.organisms import language, world
+from layerwise.rawdata import save_image
 from layerwise.records import InputError, Prompt
 
 IMAGE_CUES = {"shallow": world.SHALLOW_HAZARD, "deep": world.DEEP_HAZARD}
@@ -19,7 +18,7 @@ CUES = (*IMAGE_CUES, "text", "none")
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
-    """`size` twin pairs (two prompts each, one cluster) or, for cue `none`, `size` questions; PNG images of 40 pixels."""
+    """`size` twin pairs (two prompts, one cluster each) or, for cue `none`, `size` questions. Images: PNG, 40 x 40."""
     cue = spec["options"].get("cue")
     if cue not in CUES:
         raise InputError(
@@ -86,10 +85,5 @@ def _prompt(
     spec: dict, name: str, text: str, image: np.ndarray, kind: str, cluster: str, target: str | list[str], folder: Path
 ) -> Prompt:
     """One prompt, its image (40, 40, 3) uint8 written as PNG."""
-    path = Path("images") / spec["dataset"] / f"{name}.png"
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG")
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    (folder / path).write_bytes(content.getvalue())
-    checksum = hashlib.sha256(content.getvalue()).hexdigest()
-    return Prompt(name, spec["dataset"], text, str(path), checksum, kind, cluster, target)
+    written = save_image(png(image), folder, spec["dataset"], name, origin=name)
+    return Prompt(name, spec["dataset"], text, kind=kind, cluster=cluster, target=target, **written)

@@ -89,7 +89,9 @@ def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
 
 def load_vision(folder: Path) -> Vision:
     """A trained encoder from its folder."""
-    return Vision.from_pretrained(folder, local_files_only=True)
+    encoder = Vision.from_pretrained(folder, local_files_only=True)
+    encoder.config.name_or_path = ""  # else the folder's path is written into every checkpoint that has this encoder
+    return encoder
 
 
 def load_model(folder: Path) -> Model:
