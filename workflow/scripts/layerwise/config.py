@@ -158,6 +158,9 @@ class Dataset(Settings):
     builder: str = Field(pattern="^[a-z0-9_]+$", description="The file in `datasets/` that builds it.")
     seed: int = Field(0, ge=0, description="Seed of whatever is drawn: images, pairings.")
     size: Positive | None = Field(None, description="How many clusters are built; absent: all there are.")
+    prompts: Positive | None = Field(
+        None, description="How many prompts come of it without a limit, for `make plan`; absent: one a cluster."
+    )
     image: Literal["own", "none", "blank", "noise"] = Field(
         "own", description="The image shown with each prompt; all but `own` are controls."
     )
@@ -332,6 +335,16 @@ class Study:
             for seed in seeds:
                 for arm in use.arms or ():
                     found.append(Subject(f"{use.id}.{arm}.s{seed}", use.id, model, arm, seed, layers))
+        return found
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Everything that is fetched, by the name of its receipt."""
+        found = {id: model.source for id, model in self.models.items() if model.source}
+        for id, judge in self.judges.items():
+            found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
+        for id, data in self.datasets.items():
+            found |= {f"{id}.{name}": source for name, source in data.sources.items()}
         return found
 
     def _layers(self, model: Model) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ class Specs:
 
     def build_prompts(self, id: str) -> str:
         dataset = self.study.datasets[id]
-        settings = dataset.model_dump(exclude={"display", "sources"})
+        settings = dataset.model_dump(exclude={"display", "sources", "prompts"})
         settings["limit"] = self.study.experiment.limit
         return _spec("build_prompts", "prompts", [f"layerwise.datasets.{dataset.builder}"], dataset=id, **settings)
 
@@ -150,8 +150,8 @@ class Specs:
 
 
 def fetch(id: str, source: object) -> str:
-    """Of a download: the source alone; no code, since a checksum decides what it is."""
-    return canonical({"id": id, "source": source.model_dump()})
+    """Of a download: the source alone; no code, since a checksum decides what it is, and no hints for the plan."""
+    return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
 
 
 def parent(arm: str) -> str:
