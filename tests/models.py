@@ -129,7 +129,7 @@ def save(
     return folder
 
 
-def save_llava(folder: Path, seed: int = 0, vision_blocks: int = 4, **shapes: int) -> Path:
+def save_llava(folder: Path, seed: int = 0, vision_blocks: int = 4, end: float = 2.0, **shapes: int) -> Path:
     """A LLaVA checkpoint: 40 px images, 25 patches, the default layer one before the last."""
     config = LlavaConfig(
         vision_config=clip(shapes.get("vision_width", 32), vision_blocks),
@@ -145,7 +145,7 @@ def save_llava(folder: Path, seed: int = 0, vision_blocks: int = 4, **shapes: in
         num_additional_image_tokens=1,
         chat_template=CHAT,
     )
-    return save(LlavaForConditionalGeneration, config, processor, folder, seed, end=2.0)
+    return save(LlavaForConditionalGeneration, config, processor, folder, seed, end)
 
 
 def save_llava_next(folder: Path, seed: int = 0) -> Path:
