@@ -11,8 +11,8 @@ rule paper:
         main="paper/main.typ",
         sources=["paper/references.bib", "paper/published.yaml"],
         numbers=f"{RESULTS}/numbers.json",
-        tables=expand(f"{RESULTS}/tables/{{table}}.{suffix}", table=TABLE_INPUTS, suffix=["csv", "txt"]),
-        figures=expand(f"{FIGURES}/{{figure}}.{suffix}", figure=FIGURE_INPUTS, suffix=["svg", "txt"]),
+        tables=expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLE_INPUTS, suffix=["csv", "txt"]),
+        figures=expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=FIGURE_INPUTS, suffix=["svg", "txt"]),
     output:
         report(f"paper/{EXPERIMENT}.pdf", caption="../report/paper.rst", category="Paper"),
     log:

@@ -78,6 +78,9 @@ def _bare(value: float) -> str:
     return points(value).removesuffix(f"{SPACE}points")
 
 
+NONE_REFUSES = "No model refuses most harmful prompts at its default exit, so there is no safety to lose."
+
+
 def aligned(cells: pd.DataFrame) -> pd.DataFrame:
     """Rows of the series that refuse most harmful prompts at their default layer, on some data set."""
     refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"] & (cells["value"] >= REFUSES)]
@@ -86,6 +89,8 @@ def aligned(cells: pd.DataFrame) -> pd.DataFrame:
 
 def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     cells = aligned(results.cells(frames["metrics"], subjects, ["harmful", "refusal"]))
+    if cells.empty:
+        yield NONE_REFUSES
     for dataset, rows in changes(cells[cells["metric"] == "harmful"]).groupby("dataset", sort=False):
         sizes = rows["change"].abs()
         row = rows.loc[sizes.idxmax()]
@@ -100,7 +105,11 @@ def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> It
 def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """Where the outcomes differ most from those at the default layer."""
     cells = results.cells(frames["metrics"], subjects, ["harmful", "harmless", "incoherent", "refusal"])
-    table = aligned(cells[cells["mean"]]).pivot_table(
+    refusing = aligned(cells[cells["mean"]])
+    if refusing.empty:
+        yield NONE_REFUSES
+        return
+    table = refusing.pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )
     base = table.xs(True, level="default").droplevel("layer")

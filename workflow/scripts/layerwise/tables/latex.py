@@ -34,7 +34,7 @@ def escape(text: object) -> str:
 
 def _alignment(column: str, cells: Series) -> str:
     """Numbers of observations to the right, long text in lines of its own, all else to the left."""
-    return "r" if column == "n" else r"p{0.4\linewidth}" if cells.str.len().max() > LONG_TEXT else "l"
+    return "r" if column == "n" else r"p{0.4\linewidth}" if cells.astype(str).str.len().max() > LONG_TEXT else "l"
 
 
 def render(table: Table) -> str:
