@@ -22,12 +22,14 @@ ORGANISMS = {
     "arms": ["default-on-robust", "robust"],
     "datasets": ["world-deep", "world-vqa"],
     "judges": ["coherence", "refusal", "toxicity", "truth", "vqa"],
+    "harm": None,
 }
 PUBLISHED = {
     "families": ["idefics3", "llava", "llava_next", "mllama"],
     "arms": [],
     "datasets": ["advbench-coco", "custom-prompts", "jailbreakv-mini", "vqa-v2", "xstest"],
     "judges": ["coherence", "guard", "refusal", "toxicity", "vqa"],
+    "harm": "guard",
 }
 EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),

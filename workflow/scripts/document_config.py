@@ -46,15 +46,15 @@ It names models, data sets and judges by id, and each id is one small file:
 """
 SECTIONS = [
     ("An experiment", config.Experiment, ["smoke.yaml"]),
-    ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml"]),
-    ("A data set", config.Dataset, ["datasets/world-deep.yaml"]),
+    ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
+    ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
     ("A judge", config.Judge, ["judges/toxicity.yaml"]),
     ("An organism", config.Organism, []),
     ("A source", config.Source, []),
 ]
-# Described in a section of their own, because several files have them or because they are long.
 PATTERNS = {f"^{config.ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
 PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
+# Described in a section of their own, because several files have them or because they are long.
 APART = {"Organism": "an [organism](#an-organism)", "Source": "a [source](#a-source)"}
 EXPERIMENT = """\
 **Arms.** `base` learns captions, questions and instructions with the image features of the default exit layer; `robust`
@@ -62,8 +62,8 @@ learns the same at random exit layers. `default` and `default-on-robust` are the
 layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit layers. An arm that another needs is
 trained even when it is not listed; it is studied only when it is.
 
-**Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together: a response is
-incoherent, else a refusal, else harmful, else harmless.
+**Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
+they decide: a response is a refusal, else incoherent, else harmful, else harmless.
 """
 OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
 SOURCE = "".join(

@@ -144,6 +144,7 @@ class Specs:
             seeds=experiment.seeds,
             datasets=experiment.datasets,
             judges=sorted({judge.judge for judge in self.study.judges.values()}),
+            harm=self.study.judges[experiment.outcome.harm].judge if experiment.outcome.harm else None,
             decoding=experiment.decoding.model_dump(),
             limit=experiment.limit,
         )
