@@ -60,7 +60,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
             at = layer + 0.25 * (i - (len(looks) - 1) / 2)  # side by side, where two doses share an onset
             axes.plot(at, 1.04, transform=axes.get_xaxis_transform(), color=look.colour, **READABLE)
     readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue readable (AUC ≥ {results.ONSET})")
-    lines.legend(figure, found, looks, 2, readable)
+    lines.legend(figure, found, looks, readable)
     mark_partial(figure, data)
     return figure
 

@@ -25,7 +25,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         lowest = own[["value", "low"]].min().min()
         place.set_ylim(bottom=min(0, lowest) - 0.03)
     figure.supxlabel("Exit layer", size=7)
-    lines.legend(figure, data, looks, 2 if len(looks) > 2 else 3)
+    lines.legend(figure, data, looks)
     mark_partial(figure, data)
     return figure
 

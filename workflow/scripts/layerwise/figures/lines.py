@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, MultipleLocator
+from numpy import array_split
 from pandas import DataFrame, Series
 
-from layerwise.figures.style import INK, QUIET, Style
+from layerwise.figures.style import INK, LETTERS, QUIET, Style
 
 # Lines are set apart sideways by up to this share of a layer, so that equal ones do not hide each other.
 APART = 0.5
@@ -107,7 +108,7 @@ def percent(axes: Axes, data: DataFrame) -> None:
     axes.yaxis.set_major_locator(MultipleLocator(25 if lowest > -25 else 50))
 
 
-def legend(figure: Figure, data: DataFrame, looks: dict[str, Look], columns: int, *more: Line2D) -> None:
+def legend(figure: Figure, data: DataFrame, looks: dict[str, Look], *more: Line2D) -> None:
     """One legend above the panels, where it hides no data: the lines, what is thin, dotted or ringed, and `more`."""
     handles = []
     for colour, marker, label, dashes in looks.values():
@@ -119,4 +120,14 @@ def legend(figure: Figure, data: DataFrame, looks: dict[str, Look], columns: int
     if not data["mean"].all():
         handles.append(Line2D([], [], color=QUIET, linewidth=0.5, label="one seed"))
     handles.extend(more)
-    figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+    figure.legend(handles=handles, loc="outside upper left", ncols=_columns(handles, figure.get_figwidth()))
+
+
+def _columns(handles: list[Line2D], width: float) -> int:
+    """The most columns of a legend (filled one after the other) that fit into a width in inches."""
+    words = [len(str(handle.get_label())) for handle in handles]
+    for columns in range(min(len(words), 4), 1, -1):
+        parts = array_split(words, columns)
+        if sum(max(part) / LETTERS + 0.55 for part in parts) <= width:
+            return columns
+    return 1

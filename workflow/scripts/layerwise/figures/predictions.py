@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.figures import captions
-from layerwise.figures.style import DOUBLE, INK, Style, grid
+from layerwise.figures.style import DOUBLE, INK, LETTERS, Style, grid
 from layerwise.records import InputError
 
 # A word and a sign for each verdict, so that nothing hangs on the colour.
@@ -20,7 +20,6 @@ VERDICTS = {
     "not tested": ("–", "#F4F4F4"),
 }
 COLUMNS = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
-LETTERS = 19.5  # of a statement, in an inch
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:

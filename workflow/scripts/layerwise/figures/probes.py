@@ -34,7 +34,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
     lines.percent(above, probes)
     above.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)
     above.set(title=title("Readable", probes), ylabel="Linear probe (%)")
-    lines.legend(figure, probes, PROBES, 2)
+    lines.legend(figure, probes, PROBES)
 
     found = data[data["metric"] == "discrimination"]
     found = found.assign(line=found["dataset"].map(style.cue))

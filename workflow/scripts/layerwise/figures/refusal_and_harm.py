@@ -26,7 +26,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
     for place, dataset in zip(axes[0], datasets, strict=True):
         place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]))
     figure.supxlabel("Exit layer", size=7)
-    lines.legend(figure, data, looks, 4)
+    lines.legend(figure, data, looks)
     mark_partial(figure, data)
     return figure
 

@@ -24,7 +24,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         row[0].set_ylabel(f"{style.judge(judge)}\nmean score × 100")
         row[0].set_ylim(bottom=0)
     figure.supxlabel("Exit layer", size=7)
-    lines.legend(figure, data, looks, 4)
+    lines.legend(figure, data, looks)
     mark_partial(figure, data)
     return figure
 

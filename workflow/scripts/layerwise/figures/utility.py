@@ -26,7 +26,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         place.set_title(f"{METRICS[metric]}\n{title(style.dataset(dataset), own)}")
     axes[0][0].set_ylabel("Share (%)")
     figure.supxlabel("Exit layer", size=7)
-    lines.legend(figure, data, looks, 4)
+    lines.legend(figure, data, looks)
     mark_partial(figure, data)
     return figure
 
