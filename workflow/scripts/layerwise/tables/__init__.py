@@ -3,9 +3,9 @@
 Each is a function of the frames, of the spec and of the names for readers; it is found by the table's name.
 """
 
-from layerwise.tables.judges import agreement, controls, judges
+from layerwise.tables.comparison import published
+from layerwise.tables.judging import agreement, controls, judges
 from layerwise.tables.organisms import gates, predictions
-from layerwise.tables.published import published
 from layerwise.tables.results import outcomes, paired
 from layerwise.tables.text import Names, Table
 
