@@ -240,11 +240,14 @@ def test_nothing_is_comparable_for_organisms_and_the_table_says_so(experiments):
 
 
 def unescape(text):
-    """What LaTeX prints for the escapes that are used here."""
+    """What LaTeX prints for the escapes that are used here: commands, then ligatures, then empty groups."""
     for character, command in sorted(latex.ESCAPES.items(), key=lambda item: -len(item[1])):
         if command not in (" ", "~"):
             text = text.replace(command, f"\0{ord(character)};")
     text = text.replace("~", "\N{NO-BREAK SPACE}")
+    for pair, joined in {"--": "–", "``": "“", "''": "”", ",,": "„", "?`": "¿", "!`": "¡"}.items():
+        text = text.replace(pair, joined)
+    text = text.replace("{}", "")
     return re.sub("\0(\\d+);", lambda found: chr(int(found[1])), text)
 
 

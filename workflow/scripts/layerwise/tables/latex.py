@@ -1,5 +1,7 @@
 """A table as LaTeX with booktabs rules; over pages (longtable) where it is long."""
 
+import re
+
 from pandas import Series
 
 from layerwise.tables.text import Table
@@ -19,17 +21,19 @@ ESCAPES = {
     "±": r"$\pm$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
-    "–": "--",
+    "–": r"\textendash{}",
     "\N{NO-BREAK SPACE}": "~",
     "\n": " ",
 }
 TRANSLATION = str.maketrans(ESCAPES)
+# Where two letters would run together into another one, as -- into a dash.
+LIGATURES = re.compile(r"([-'`,])(?=\1)|[?!](?=`)")
 MOST_ROWS, LONG_TEXT = 45, 60
 
 
 def escape(text: object) -> str:
     """Text as LaTeX prints it, letter for letter."""
-    return str(text).translate(TRANSLATION)
+    return LIGATURES.sub(r"\g<0>{}", str(text).translate(TRANSLATION))
 
 
 def _alignment(column: str, cells: Series) -> str:
