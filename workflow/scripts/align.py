@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from layerwise import jobs, organisms
+from layerwise.threads import single_thread
 from layerwise.training import checkpoints, loop
 from layerwise.training.language import align
 
@@ -13,7 +14,7 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
     options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
     arguments = options.parse_args(argv)
-    jobs.single_thread()
+    single_thread()
     spec = arguments.spec
     recipe = organisms.load(spec["organism"]["recipe"])
     model = recipe.load_model(arguments.base.parent)

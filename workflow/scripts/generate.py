@@ -17,6 +17,7 @@ from pathlib import Path
 from layerwise import assets, engine, jobs
 from layerwise.records import InputError, Prompt, Response, atomic, digest, read
 from layerwise.resume import Rows
+from layerwise.threads import single_thread
 
 
 def main(argv: list[str]) -> None:
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
     options.add_argument("--log", help="the log of this job, to be named where a layer fails")
     given = options.parse_args(argv)
     outputs = by_layer(given.output, given.spec["model"]["blocks"])
-    jobs.single_thread()
+    single_thread()
 
     prompts = read_prompts(given.prompts)
     folder, weights = checkpoint(given.weights)

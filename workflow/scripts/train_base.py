@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from layerwise import jobs, organisms
+from layerwise.threads import single_thread
 from layerwise.training import checkpoints, loop
 from layerwise.training.language import train_base
 
@@ -15,7 +16,7 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
     options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
     arguments = options.parse_args(argv)
-    jobs.single_thread()
+    single_thread()
     spec = arguments.spec
     recipe = organisms.load(spec["organism"]["recipe"])
     torch.manual_seed(spec["seed"])

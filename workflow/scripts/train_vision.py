@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from layerwise import jobs
+from layerwise.threads import single_thread
 from layerwise.training import checkpoints, loop
 from layerwise.training.vision import train_vision
 
@@ -12,7 +13,7 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
     options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
     arguments = options.parse_args(argv)
-    jobs.single_thread()
+    single_thread()
     spec = arguments.spec
     encoder, curve = train_vision(spec["organism"], spec["default_layer"], spec["seed"], arguments.output.parent.name)
     loop.write_curve(arguments.curve, curve)

@@ -224,7 +224,7 @@ class _Images:
             return {}
         key = task.prompt.image_sha256
         if key not in self._preprocessed:
-            self._preprocessed.add(key, self.family.preprocess(_read_image(task.image, key)))
+            self._preprocessed.add(key, self.family.preprocess(read_image(task.image, key)))
         return self._preprocessed[key]
 
     @torch.inference_mode()
@@ -267,7 +267,7 @@ def _bytes(tensors: dict[Any, Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def _read_image(path: Path, sha256: str) -> Image.Image:
+def read_image(path: Path, sha256: str) -> Image.Image:
     """The image in a file with that checksum. Raises ValueError naming the file."""
     try:
         content = path.read_bytes()

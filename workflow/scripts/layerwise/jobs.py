@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import resource
 import sys
 import time
@@ -71,10 +70,3 @@ def progress(items: Iterable[Item], total: int, name: str, note: Callable[[], st
                 flush=True,
             )
             last = now
-
-
-def single_thread() -> None:
-    """Use one computing thread: two processes of one thread beat one of two, and sums keep one order."""
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("LAYERWISE_THREADS", "1")))

@@ -39,8 +39,8 @@ class Family(Protocol):
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Sequence[Tensor]]:
         """Projected features of preprocessed images at each of the exit layers: one (tokens, width) tensor an image.
 
-        A family whose language model must know more has a type of its own for it, with `nbytes`. Each block runs once,
-        whatever the number of layers, and no block beyond the last of them.
+        A family whose language model must know more has a type of its own for it, with `nbytes` and that tensor as
+        `tokens`. Each block runs once, whatever the number of layers, and no block beyond the last of them.
         """
 
     def generation_inputs(

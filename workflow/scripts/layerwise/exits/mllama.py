@@ -29,6 +29,12 @@ class Seen(NamedTuple):
 
     states: Tensor
     tiles: int
+    of: int
+
+    @property
+    def tokens(self) -> Tensor:
+        """The states of the real tiles."""
+        return self.states.unflatten(0, (self.of, -1))[: self.tiles].flatten(0, 1)
 
     @property
     def nbytes(self) -> int:
@@ -65,7 +71,8 @@ class Family:
             for layer in layers:
                 taps = [states[tap if self.keep else min(tap, layer)] for tap in self.taps]
                 seen = self._project(states[layer], taps, ratios, bias)
-                found[layer].extend(Seen(*pair) for pair in zip(seen[:real], tiles.sum(1).tolist(), strict=False))
+                pairs = zip(seen[:real], tiles.sum(1).tolist(), strict=False)
+                found[layer].extend(Seen(*pair, self.vision.max_num_tiles) for pair in pairs)
         return found
 
     def generation_inputs(

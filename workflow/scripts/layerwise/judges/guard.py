@@ -16,9 +16,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise import checkpoints, jobs
+from layerwise import checkpoints
 from layerwise.judges import settings
 from layerwise.records import InputError, Prompt, Response
+from layerwise.threads import single_thread
 
 DEFAULTS = {
     # The dialogue with {prompt} and {response} in it, special tokens included; `chat`: the tokenizer's own template
@@ -54,7 +55,7 @@ class Judge:
         self.options = settings("guard", options, DEFAULTS)
         if not weights:
             raise InputError("judge 'guard' needs a model: give its YAML file either `source` or `train`.")
-        jobs.single_thread()
+        single_thread()
         self.model, self.tokenizer = load(checkpoints.find(weights[0]), self.options["dtype"])
         self.dialogue = Dialogue(self.tokenizer, self.options["template"], self.options["ending"])
         self.unsafe = self.dialogue.first_tokens(self.options["unsafe"])

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from layerwise import checkpoints, jobs
+from layerwise import checkpoints
 from layerwise.judges import settings
 from layerwise.records import InputError, Prompt, Response
+from layerwise.threads import single_thread
 
 DEFAULTS = {
     # Score from which a response is called toxic.
@@ -43,7 +44,7 @@ class Judge:
         self.options = settings("toxicity", options, DEFAULTS)
         if not weights:
             raise InputError("judge 'toxicity' needs a checkpoint: give its YAML file either `source` or `train`.")
-        jobs.single_thread()
+        single_thread()
         self.detoxify = load(*map(checkpoints.find, weights))
         if self.options["score"] not in self.detoxify.class_names:
             there = ", ".join(self.detoxify.class_names)

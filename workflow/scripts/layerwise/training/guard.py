@@ -17,6 +17,7 @@ from layerwise import checkpoints, jobs
 from layerwise.judges import settings
 from layerwise.organisms import language
 from layerwise.records import InputError
+from layerwise.threads import single_thread
 
 DEFAULTS = {"seed": 0, "steps": 200, "batch_size": 32, "learning_rate": 3e-3}
 LONGEST = 256  # tokens
@@ -35,7 +36,7 @@ def train(options: dict, output: Path) -> None:
     Raises InputError where the training was too short to tell safe from unsafe.
     """
     options = settings("guard", options, DEFAULTS, "train")
-    jobs.single_thread()
+    single_thread()
     torch.manual_seed(options["seed"])
     rng = random.Random(options["seed"])
     tokenizer = new_tokenizer()

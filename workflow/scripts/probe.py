@@ -1,0 +1,110 @@
+"""Probe the features of every exit layer of one model: what can be read there, and how far they drift.
+
+An organism is probed on fresh images of the synthetic world: the two cues, the item, and the drift of its projected
+features. A published model has no known cues; its drift is measured on the images of the prompts.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from layerwise import assets, engine, jobs, organisms, probes
+from layerwise.exits import TILES, Family
+from layerwise.organisms import world
+from layerwise.records import Prompt, atomic, read
+from layerwise.threads import single_thread
+
+COLUMNS = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
+CUES = {
+    "shallow": (world.SHALLOW_HAZARD, world.SHALLOW_SAFE),
+    "deep": (world.DEEP_HAZARD, world.DEEP_SAFE),
+}
+BATCH = 64  # the fastest on a CPU
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument(
+        "--weights", type=Path, required=True, help="model.safetensors, or a published model's receipt"
+    )
+    options.add_argument("--prompts", type=Path, nargs="*", default=[], help="published models: prompts files")
+    options.add_argument("--output", type=Path, required=True, help="the probes, CSV")
+    given = options.parse_args(argv)
+    spec = given.spec
+    single_thread()
+
+    published = given.weights.suffix == ".json"
+    family = engine.load(assets.resolve(given.weights) if published else given.weights.parent, spec["model"])
+    with torch.inference_mode():
+        rows = list(of_published(family, spec, given.prompts) if published else of_organism(family, spec))
+    table = pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)
+    with atomic(given.output) as stream:
+        table.to_csv(stream, index=False, float_format="%.8g")
+
+
+def of_organism(family: Family, spec: dict) -> Iterator[tuple]:
+    """The rows of an organism: layer, probe, metric, value, low, high, n."""
+    layers, count = range(family.blocks + 1), spec["probes"]["test_images"]
+    for cue in CUES:
+        train, test = (Seen(family, spec, cue, part) for part in ("train", "test"))
+        for layer in layers:
+            found = probes.cue_probe(train.pooled(layer), train.hazard, test.pooled(layer), test.hazard)
+            yield layer, cue, "auc", *found, count
+    # The item and the drift are read from the images of the last cue, the deep one.
+    for layer in layers:
+        found = probes.class_probe(train.cells(layer), train.item, test.cells(layer), test.item)
+        yield layer, "item", "accuracy", *found, count
+    yield from drift(family, [{"pixel_values": pixels[None]} for pixels in test.pixels])
+
+
+class Seen:
+    """Fresh images with or without a cue, and the encoder's states of their cells at every exit layer."""
+
+    def __init__(self, family: Family, spec: dict, cue: str, part: str) -> None:
+        rng = world.stream(spec["seed"], "probes", cue, part)
+        scenes, images = world.sample(CUES[cue], spec["probes"][f"{part}_images"], rng)
+        self.hazard, self.item = scenes.hazard, scenes.item
+        self.pixels = torch.from_numpy(world.pixel_values(images))
+        recipe = organisms.load(spec["organism"]["recipe"])
+        layers, device = range(family.blocks + 1), family.model.device
+        batches = [recipe.exit_states(family.model, part.to(device), layers) for part in self.pixels.split(BATCH)]
+        self.states = {layer: torch.cat([batch[layer] for batch in batches]).float().cpu() for layer in layers}
+
+    def pooled(self, layer: int) -> np.ndarray:
+        """(images, width): the mean over the cells."""
+        return self.states[layer].mean(1).numpy()
+
+    def cells(self, layer: int) -> np.ndarray:
+        """(images, cells * width): all cells side by side."""
+        return self.states[layer].flatten(1).numpy()
+
+
+def of_published(family: Family, spec: dict, prompts: list[Path]) -> Iterator[tuple]:
+    """The rows of a published model: its drift on the first images of the prompts; none where no prompt has one."""
+    shown = [(path.parent, prompt) for path in prompts for prompt in read(path, Prompt) if prompt.image is not None]
+    paths = {prompt.image_sha256: folder / prompt.image for folder, prompt in shown}
+    chosen = islice(sorted(paths), spec["probes"]["test_images"])
+    images = [family.preprocess(engine.read_image(paths[sha256], sha256)) for sha256 in chosen]
+    if images:
+        yield from drift(family, images)
+
+
+def drift(family: Family, images: list[dict]) -> Iterator[tuple]:
+    """The rows of both drifts, from preprocessed images."""
+    layers = range(family.blocks + 1)
+    parts = []
+    for start in range(0, len(images), TILES):
+        found = family.features(images[start : start + TILES], layers)
+        tokens = {layer: [getattr(one, "tokens", one) for one in features] for layer, features in found.items()}
+        parts.append(probes.drift(tokens, family.default_layer))
+    for name, values in zip(("drift_cosine", "drift_norm"), map(np.concatenate, zip(*parts, strict=True)), strict=True):
+        for layer, interval in zip(layers, probes.mean_over_images(values), strict=True):
+            yield layer, name, "mean", *interval, len(images)
+
+
+if __name__ == "__main__":
+    jobs.run(main)
