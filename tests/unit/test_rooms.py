@@ -16,11 +16,12 @@ from conftest import ROOT
 SCRIPTS = ROOT / "workflow" / "scripts"
 LIBRARY = SCRIPTS / "layerwise"
 
-# What each room may import besides `records` and `jobs`, which all others may. Modules of one package may import each
+# What each room may import besides `records`, `jobs` and `threads`, which all others may. Modules of one package may import each
 # other, but for the packages in FOUND_BY_NAME.
 MAY_IMPORT = {
     "records": set(),
     "jobs": {"records"},
+    "threads": set(),
     "yamlfile": set(),
     "config": {"yamlfile"},
     "spec": {"config"},
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "tables": {"frames", "stats"},
     "numbers": {"frames", "tables"},
 }
-FOR_ALL = {"records", "jobs"}
+FOR_ALL = {"records", "jobs", "threads"}
 MAY_IMPORT |= {room: others | FOR_ALL for room, others in MAY_IMPORT.items() if room not in FOR_ALL}
 MODULE_MAY_IMPORT = {
     # The truth of the synthetic world is known to its own judge and its own data set.
