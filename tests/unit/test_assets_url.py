@@ -1,7 +1,8 @@
 """Plain files, fetched from a server on this machine that misbehaves to order."""
 
+import fcntl
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -100,13 +101,23 @@ def test_a_server_without_resume_sends_the_whole(server, tmp_path, monkeypatch):
     part(tmp_path).parent.mkdir(parents=True)
     part(tmp_path).write_bytes(CONTENT[:7000])
     assert assets.fetch("raw", source(server)).bytes == len(CONTENT)
+    assert len(ranges(server)) == 1
 
 
-def test_two_that_want_the_same_file_fetch_it_once(server):
-    with ThreadPoolExecutor(4) as pool:
-        receipts = list(pool.map(lambda _: assets.fetch("raw", source(server)), range(4)))
-    assert receipts == [receipts[0]] * 4
-    assert ranges(server) == [None]
+def test_one_process_at_a_time_fetches_an_asset(server, monkeypatch):
+    held = []
+
+    def download(source, target):
+        other = os.open(target.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        held.append(target.name)
+        target.write_bytes(CONTENT)
+
+    monkeypatch.setattr(url, "_download", download)
+    assets.fetch("raw", source(server))
+    assert held == ["raw data.csv"]
 
 
 def test_a_half_made_file_never_counts_as_present(server, tmp_path):
