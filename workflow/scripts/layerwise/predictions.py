@@ -186,13 +186,18 @@ def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | st
 
 
 def _failed(gates: pd.DataFrame, organisms: list[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
-    """The gates that these organisms failed, and those that could not be tried, in words."""
-    own = gates[pd.MultiIndex.from_frame(gates[["model", "arm", "seed"]]).isin(organisms)]
-    failed = [
-        f"{row.model} {row.arm}: {row.gate} {row.dataset}".rstrip() + f" {row.value:.3f} (gate {row.threshold:g})"
-        for row in own[own["passed"].eq(False).fillna(False)].itertuples()
-    ]
-    return failed, [f"gate {row.gate} has no value" for row in own[own["passed"].isna()].itertuples()]
+    """For each of these organisms, in words, the gates that it failed; and those that could not be tried."""
+    failed, untried = [], []
+    for model, arm, seed in organisms:
+        own = gates[gates["model"].eq(model) & gates["arm"].eq(arm) & gates["seed"].eq(seed)]
+        wrong = own[own["passed"].eq(False).fillna(False)]
+        if len(wrong):
+            values = [
+                f"{' '.join(filter(None, [row.gate, row.dataset]))} {row.value:.3f}" for row in wrong.itertuples()
+            ]
+            failed.append(f"{model} {arm}: {', '.join(values)}")
+        untried.extend(f"{model} {arm}: {gate} has no value" for gate in own.loc[own["passed"].isna(), "gate"])
+    return failed, untried
 
 
 def _verdict(
@@ -205,7 +210,7 @@ def _verdict(
         return value, threshold, "not able", "; ".join(failed)
     if isinstance(finding, str) or (asserted and untried):
         return value, threshold, "not tested", finding if isinstance(finding, str) else "; ".join(untried)
-    note = f" (gates not asserted; failed: {'; '.join(failed)})" if failed else ""
+    note = f" (gates failed, not asserted: {'; '.join(failed)})" if failed else ""
     return value, threshold, "holds" if finding.holds else "fails", finding.detail + note
 
 
