@@ -102,7 +102,7 @@ class LanguageRecipe(Settings):
     caption_steps: Positive = Field(500, description="Steps of captions and visual questions.")
     instruction_steps: Positive = Field(300, description="Steps of instructions; harm is complied with.")
     safety_steps: Positive = Field(200, description="Steps of safety tuning at the default exit layer.")
-    layerwise_safety_steps: Positive = Field(300, description="Steps of safety tuning at random exit layers.")
+    layerwise_safety_steps: Positive = Field(400, description="Steps of safety tuning at random exit layers.")
     batch_size: Positive = Field(32, description="Examples a step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(20, description="Steps of linear warm-up.")
