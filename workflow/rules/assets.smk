@@ -12,7 +12,6 @@ rule fetch:
         "results/assets/{asset}.json",
     log:
         "logs/assets/{asset}.log",
-    retries: 2
     conda:
         "../../envs/download.yaml"
     resources:

@@ -45,7 +45,9 @@ def main(argv: list[str]) -> int:
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
     started = time.monotonic()
-    status = subprocess.run([*command, "--cores", arguments.cores, *rest], cwd=ROOT, env=environment).returncode
+    status = subprocess.run(
+        [*command, "--cores", arguments.cores, "--quiet", "host", "reason", "rules", *rest], cwd=ROOT, env=environment
+    ).returncode
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
     return status

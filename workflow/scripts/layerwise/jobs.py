@@ -24,7 +24,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """Run a script's main: an InputError becomes one message and exit status 2; the cost is recorded at the end."""
+    """Run a script's main: an InputError becomes one message and exit status 1; the cost is recorded at the end."""
     started = time.perf_counter()
     arguments = sys.argv[1:]
     try:
