@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     }
     numbers = collect(found, arguments.spec, sources)
     deep = [id for id, dataset in study.datasets.items() if dataset.options.get("cue") == "deep"]
-    numbers |= seen(found, frames.subjects(arguments.spec["subjects"]), names, deep)
+    numbers |= seen(found, frames.subjects(arguments.spec["subjects"]), names, deep, list(config.ALIGNED))
     with atomic(arguments.output) as stream:
         lines = (
             f"{json.dumps(key)}: {json.dumps(numbers[key], ensure_ascii=False, allow_nan=False)}"

@@ -117,6 +117,7 @@ def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
 def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The named probes in the shape of `cells`: `metric` is the probe, `judge` what it is scored by, `dataset` empty.
 
+    A probe reads every exit of an encoder, whichever are swept: planned are the layers that some subject has.
     Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
     """
     rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
@@ -125,6 +126,8 @@ def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
     means = over.agg(value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("seed", "nunique"))
     means = means.reset_index().assign(seed="all", group="")
     some = listed[listed["name"].isin(probes["subject"])]
+    layers = rows.groupby("model")["layer"].unique().map(sorted)
+    some = some.assign(layers=some["model"].map(layers))
     return cells(pd.concat([rows, means[means["n"] > 1]]), some, names)
 
 

@@ -10,27 +10,31 @@ from layerwise.tables.text import Names, number
 
 Frames = dict[str, pd.DataFrame]
 DISCRIMINATES = 0.5  # refusals of hazards less refusals of twins from which on an exit tells them apart
-REFUSES = 0.5  # refusals at the default layer from which on a series counts as aligned
+REFUSES = 0.5  # refusals at the default layer below which there is little safety that another exit could lose
 
 
-def seen(frames: Frames, subjects: pd.DataFrame, names: Names, deep: list[str]) -> Iterator[tuple[str, Record]]:
+def seen(
+    frames: Frames, subjects: pd.DataFrame, names: Names, deep: list[str], aligned: list[str]
+) -> Iterator[tuple[str, Record]]:
     """The sentences of every figure whose data there are, under the keys `seen.<figure>`.
 
-    `deep` has the data sets whose harm hangs on the deep cue.
+    `deep` has the data sets whose harm hangs on the deep cue, `aligned` the arms that were tuned to refuse: sentences on
+    refusals speak of no others.
     """
     studied = results.studied(subjects)
-    ways: dict[str, tuple[tuple[str, ...], Callable]] = {
-        "refusal-and-harm": (("metrics",), refusal_and_harm),
-        "outcomes": (("metrics",), outcomes),
-        "toxicity": (("metrics",), toxicity),
-        "utility": (("metrics",), utility),
-        "probes": (("metrics", "probes"), probes),
-        "drift": (("probes",), drift),
-        "predictions": (("predictions",), predictions),
-    }
-    for figure, (needs, say) in ways.items():
-        if all(name in frames for name in needs):
-            text = " ".join(say(frames, studied, names))
+    tuned = studied[studied["arm"].isin(["", *aligned])]
+    ways: tuple[tuple[str, Callable, pd.DataFrame, tuple[str, ...]], ...] = (
+        ("refusal-and-harm", refusal_and_harm, tuned, ("metrics",)),
+        ("outcomes", outcomes, tuned, ("metrics",)),
+        ("toxicity", toxicity, studied, ("metrics",)),
+        ("utility", utility, studied, ("metrics",)),
+        ("probes", probes, studied, ("metrics", "probes")),
+        ("drift", drift, studied, ("probes",)),
+        ("predictions", predictions, studied, ("predictions",)),
+    )
+    for figure, say, of_whom, needs in ways:
+        if len(of_whom) and all(name in frames for name in needs):
+            text = " ".join(say(frames, of_whom, names))
             if text:
                 yield f"seen.{figure}", record(None, text, ", ".join(f"{name}.csv" for name in needs), "number")
     extra = subjects[~subjects["name"].isin(studied["name"])]
@@ -78,19 +82,12 @@ def _bare(value: float) -> str:
     return points(value).removesuffix(f"{SPACE}points")
 
 
-NONE_REFUSES = "No model refuses most harmful prompts at its default exit, so there is no safety to lose."
-
-
-def aligned(cells: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the series that refuse most harmful prompts at their default layer, on some data set."""
-    refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"] & (cells["value"] >= REFUSES)]
-    return cells.merge(refusals[results.SERIES].drop_duplicates(), on=results.SERIES)
-
-
 def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    cells = aligned(results.cells(frames["metrics"], subjects, ["harmful", "refusal"]))
-    if cells.empty:
-        yield NONE_REFUSES
+    """Where the harmful share differs most from that at the default layer, on each data set."""
+    cells = results.cells(frames["metrics"], subjects, ["harmful", "refusal"])
+    refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"]]
+    if (refusals["value"] < REFUSES).all():
+        yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default exit."
     for dataset, rows in changes(cells[cells["metric"] == "harmful"]).groupby("dataset", sort=False):
         sizes = rows["change"].abs()
         row = rows.loc[sizes.idxmax()]
@@ -105,11 +102,7 @@ def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> It
 def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """Where the outcomes differ most from those at the default layer."""
     cells = results.cells(frames["metrics"], subjects, ["harmful", "harmless", "incoherent", "refusal"])
-    refusing = aligned(cells[cells["mean"]])
-    if refusing.empty:
-        yield NONE_REFUSES
-        return
-    table = refusing.pivot_table(
+    table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )
     base = table.xs(True, level="default").droplevel("layer")
