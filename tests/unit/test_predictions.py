@@ -209,6 +209,11 @@ def test_without_probes_there_is_no_onset_and_no_gate_is_taken_for_passed():
     assert "not probed" in world.verdict("P1a")["detail"]
 
 
+def test_a_share_that_rounds_to_nothing_has_no_sign():
+    world = World().set(TUNED, "world-deep", "discrimination", -0.004, [0, 1])
+    assert world.verdict("P1a")["detail"].endswith("at exit 0, 1, 2, 3, 4: 0 0 −2 −2 −2")
+
+
 def test_arms_and_doses_that_are_not_in_the_experiment_are_not_tested():
     world = World([subject(arm=arm) for arm in ("robust", "default-on-robust")])
     assert world.verdict("P1a", "default")["verdict"] == "not tested"

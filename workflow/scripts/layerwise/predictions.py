@@ -220,7 +220,7 @@ def _exact(share: float) -> float:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.0f}".replace("-", "−")
+    return f"{round(100 * share)}".replace("-", "−")
 
 
 def _at(values: pd.Series) -> str:
