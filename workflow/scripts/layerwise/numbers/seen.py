@@ -18,8 +18,8 @@ def seen(
 ) -> Iterator[tuple[str, Record]]:
     """The sentences of every figure whose data there are, under the keys `seen.<figure>`.
 
-    `deep` has the data sets whose harm hangs on the deep cue, `aligned` the arms that were tuned to refuse: sentences on
-    refusals speak of no others.
+    `deep` has the data sets whose harm hangs on the deep cue, `aligned` the arms that were tuned to refuse: sentences
+    on refusals speak of no others.
     """
     studied = results.studied(subjects)
     tuned = studied[studied["arm"].isin(["", *aligned])]
