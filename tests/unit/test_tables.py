@@ -251,7 +251,10 @@ def unescape(text):
     return re.sub("\0(\\d+);", lambda found: chr(int(found[1])), text)
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\n\N{NO-BREAK SPACE}")))
+ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\n\N{NO-BREAK SPACE}"))
+
+
+@given(ANY_TEXT | st.text("-–'`,?!~{}\\"))
 def test_escaped_text_prints_as_it_was(text):
     assert unescape(latex.escape(text)) == text
 

@@ -4,7 +4,6 @@ Colours come from the experiment's `palette`, so an arm has the same one everywh
 of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which all common kinds of colour vision tell apart.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ INK, QUIET, WARNING = "#222222", "#8A8A8A", "#B00020"
 
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
-    **dict.fromkeys(("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.0),
+    "font.size": 7.0,  # of labels and legends too
     **dict.fromkeys(("axes.titlesize", "figure.titlesize"), 7.5),
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
@@ -131,7 +130,6 @@ def mark_partial(figure: Figure, data: DataFrame) -> None:
 
 def save(figure: Figure, data: DataFrame, path: Path) -> None:
     """Write PDF, SVG, PNG and the plotted data beside each other; the same figure gives the same bytes."""
-    os.environ["SOURCE_DATE_EPOCH"] = "0"
     figure.draw_without_rendering()  # lays the figure out, once for all three
     figure.set_layout_engine("none")
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
