@@ -170,19 +170,19 @@ def test_what_the_user_must_know_stands_there(project):
 
 def test_shared_stages_are_trained_once():
     names = plan(study("bench"), ROOT / "nowhere").trained
-    assert [name for name in names if name.endswith("s100") and name.startswith("organism.")] == [
-        "organism.vision.s100",
-        "organism.base.s100",
-        "organism.robust.s100",
-        "organism.default.s100",
-        "organism.layerwise.s100",
-        "organism.default-on-robust.s100",
-        "organism.layerwise-on-robust.s100",
+    assert [name for name in names if name.endswith("s401") and name.startswith("organism.")] == [
+        "organism.vision.s401",
+        "organism.base.s401",
+        "organism.robust.s401",
+        "organism.default.s401",
+        "organism.layerwise.s401",
+        "organism.default-on-robust.s401",
+        "organism.layerwise-on-robust.s401",
     ]
     assert [name for name in names if name.startswith("organism-f2.")] == [
-        "organism-f2.vision.s100",
-        "organism-f2.robust.s100",
-        "organism-f2.default-on-robust.s100",
+        "organism-f2.vision.s401",
+        "organism-f2.robust.s401",
+        "organism-f2.default-on-robust.s401",
     ]
 
 

@@ -16,8 +16,8 @@ from conftest import ROOT
 SCRIPTS = ROOT / "workflow" / "scripts"
 LIBRARY = SCRIPTS / "layerwise"
 
-# What each room may import besides `records`, `jobs` and `threads`, which all others may. Modules of one package may import each
-# other, but for the packages in FOUND_BY_NAME.
+# What each room may import besides `records`, `jobs` and `threads`, which all others may. Modules of one package may
+# import each other, but for the packages in FOUND_BY_NAME.
 MAY_IMPORT = {
     "records": set(),
     "jobs": {"records"},

@@ -13,7 +13,7 @@ from pandas import DataFrame, Series
 from layerwise.figures.style import INK, LETTERS, QUIET, Style
 
 # Lines are set apart sideways by up to this share of a layer, so that equal ones do not hide each other.
-APART = 0.5
+APART = 0.62
 DOTTED = {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
 RING = {"marker": "o", "markersize": 6.5, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.7}
 
@@ -128,6 +128,6 @@ def _columns(handles: list[Line2D], width: float) -> int:
     words = [len(str(handle.get_label())) for handle in handles]
     for columns in range(min(len(words), 4), 1, -1):
         parts = array_split(words, columns)
-        if sum(max(part) / LETTERS + 0.55 for part in parts) <= width:
+        if sum(max(part) / LETTERS + 0.46 for part in parts) <= width:
             return columns
     return 1

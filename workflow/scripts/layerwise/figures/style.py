@@ -17,7 +17,7 @@ from layerwise.config import Study
 
 # Columns of a two-column A4 page, in inches.
 SINGLE, DOUBLE = 3.4, 7.0
-LETTERS = 17.0  # of text at its usual size, in an inch
+LETTERS = 18.5  # of text at its usual size, in an inch
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*")
