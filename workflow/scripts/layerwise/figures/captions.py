@@ -22,6 +22,7 @@ def settings(
         numbers(data, unit),
         judges(data, style),
         default(data, style, "Triangle" if bars else ""),
+        "" if bars else "Lines are set apart sideways, so that equal ones can be seen.",
         partial(data),
     )
 
