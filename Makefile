@@ -21,7 +21,7 @@ plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before a
 	@$(BIN)/python workflow/scripts/plan.py --config config/$(EXPERIMENT).yaml
 
 figures: $(ENVIRONMENT) ## Draw the figures again, after a change of colours or display names.
-	@$(RUN) --forcerun figure
+	@$(RUN) --forcerun figure table numbers
 
 report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished experiment.
 	@$(BIN)/snakemake --config experiment=$(EXPERIMENT) --report results/$(EXPERIMENT)/report.html

@@ -52,4 +52,5 @@ rule all:
     """Everything: figures, tables, numbers and the paper of the chosen experiment."""
     default_target: True
     input:
-        f"{RESULTS}/complete.txt",
+        rules.complete.input,
+        rules.complete.output,

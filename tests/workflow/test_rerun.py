@@ -15,7 +15,8 @@ TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
 TABLE_JOBS = {f"table {name}" for name in TABLES}
 LAST = {"numbers", "paper", "complete"}
-AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS | TABLE_JOBS | LAST
+# What is made from verdicts; the figure of drift is made from features alone.
+AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - {"figure drift"} | TABLE_JOBS | LAST
 JUDGING = {f"judge {judge}" for judge in JUDGES}
 GENERATING = {f"generate {subject}" for subject in SUBJECTS}
 PROBING = {"probe organism-smoke.default-on-robust.s100"}
@@ -24,7 +25,7 @@ TRAINING = {
     "train_base organism-smoke robust 100",
     "align organism-smoke default-on-robust 100",
 }
-ORGANISM = TRAINING | GENERATING | PROBING | JUDGING | AGGREGATES
+ORGANISM = TRAINING | GENERATING | PROBING | JUDGING | AGGREGATES | {"figure drift"}
 BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS}
 
 SMOKE = "config/smoke.yaml"
@@ -74,13 +75,16 @@ EDITS = {
     ),
     "a helper of the statistics": (
         (f"{LIBRARY}/outcomes.py", "import", "EXTRA = 1\nimport"),
-        {"metrics", "assess"} | FIGURE_JOBS | (TABLE_JOBS) | LAST,
+        AGGREGATES,
     ),
     "one figure": (
-        (f"{LIBRARY}/figures/drift.py", "import", "EXTRA = 1\nimport"),
+        (f"{LIBRARY}/figures/drift.py", "import pandas as pd\n", "import pandas as pd\n\nEXTRA = 1\n"),
         {"figure drift", "paper", "complete"},
     ),
-    "a pin of the judges": (("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"), JUDGING | AGGREGATES),
+    "a pin of the judges": (
+        ("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"),
+        {"train_judge toxicity"} | JUDGING | AGGREGATES,
+    ),
     "a comment in an environment": (("envs/judging.yaml", "channels:", "# why\nchannels:"), NOTHING),
     "the paper's text": (("paper/main.typ", "\n", "\n// a remark\n"), {"paper", "complete"}),
     "a profile": (("profiles/slurm/profile.yaml", "jobs: 32", "jobs: 16"), NOTHING),
@@ -120,4 +124,4 @@ def test_a_lost_figure_is_drawn_again(project):
 def test_a_new_seed_trains_its_own(project):
     project.edit(SMOKE, "seeds: [100]", "seeds: [100, 101]")
     new = {job.replace("100", "101") for job in TRAINING | GENERATING | PROBING}
-    assert project.planned() == new | JUDGING | AGGREGATES
+    assert project.planned() == new | JUDGING | AGGREGATES | {"figure drift"}
