@@ -29,7 +29,7 @@ TABLE_INPUTS = {
 if ORGANISMS:
     FIGURE_INPUTS |= {"probes": ["metrics", "probes"], "predictions": ["predictions"]}
     TABLE_INPUTS |= {"gates": ["gates"], "predictions": ["predictions"]}
-if len(ORGANISMS) > 1:
+if len({STUDY.models[id].organism.vision.frozen_blocks for id in ORGANISMS}) > 1:
     FIGURE_INPUTS |= {"dose": ["metrics", "probes"]}
 
 
