@@ -165,6 +165,7 @@ def test_what_the_user_must_know_stands_there(project):
     text = render(planned(project))
     assert "revision 'main' can move" in text
     assert "GPU with 16 GB" in text
+    assert "1 processes that generate, 0 judges" in text
     assert "about 1 min of generation at 2 responses a second" in text
 
 

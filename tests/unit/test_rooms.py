@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "records": set(),
     "jobs": {"records"},
     "threads": set(),
+    "gpus": set(),
     "yamlfile": set(),
     "config": {"yamlfile"},
     "spec": {"config"},
@@ -70,6 +71,7 @@ FOUND_BY_NAME = ("judges", "datasets", "exits")
 LIGHT = (
     "records",
     "jobs",
+    "gpus",
     "yamlfile",
     "config",
     "spec",

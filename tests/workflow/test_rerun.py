@@ -47,6 +47,10 @@ EDITS = {
     "reorder keys": ((SMOKE, "seeds: [100]\nlayers: [0, 7]", "layers: [0, 7]\nseeds: [100]"), NOTHING),
     "change the decoding": ((SMOKE, "batch_size: 32", "batch_size: 16"), GENERATING | JUDGING | AGGREGATES),
     "change the limit": ((SMOKE, "limit: 24", "limit: 23"), BUILDING | GENERATING | JUDGING | AGGREGATES),
+    "several GPUs": (
+        ("config/models/organism-smoke.yaml", "display:", "gpu_memory_gb: 8\ngpus: 2\ndisplay:"),
+        NOTHING,
+    ),
     "a colour": ((SMOKE, "#D55E00", "#D55E01"), NOTHING),
     "a display name": (("config/models/organism-smoke.yaml", "barely trained", "hardly trained"), NOTHING),
     "the declared throughput": ((SMOKE, "responses_per_second: 500", "responses_per_second: 400"), NOTHING),

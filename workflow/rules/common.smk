@@ -22,6 +22,16 @@ def responses(subject, layers=None):
     return [f"{RESULTS}/responses/{subject}/layer-{layer:02d}.jsonl" for layer in layers]
 
 
+def gpus(settings):
+    """GPUs that one process of a model or a judge claims."""
+    return getattr(settings, "gpus", 1) if settings.gpu_memory_gb else 0
+
+
+def memory_mb(settings):
+    """Memory of one process of a model or a judge: published weights pass through it, also on their way to a GPU."""
+    return 2000 + (4000 + int(settings.source.size_mb or 0) if settings.source else 0)
+
+
 def chunks(items, size):
     """Items in groups of a size, or all in one group."""
     size = len(items) if size == "all" else size

@@ -34,14 +34,14 @@ for number, (group, names) in enumerate(CELLS.items()):
         conda:
             "../../envs/generation.yaml"
         resources:
-            mem_mb=2000,
+            mem_mb=lambda wildcards: memory_mb(SUBJECTS[wildcards.subject].model),
             runtime=720,
-            gpu=lambda wildcards: int(SUBJECTS[wildcards.subject].model.gpu_memory_gb > 0),
+            gpu=lambda wildcards: gpus(SUBJECTS[wildcards.subject].model),
         params:
             spec=lambda wildcards: SPECS.generate(SUBJECTS[wildcards.subject]),
         shell:
             "python workflow/scripts/generate.py --spec {params.spec:q}"
-            " --costs {log:q}.json"
+            " --costs {log:q}.json --gpus {resources.gpu}"
             " --weights {input.weights:q} --prompts {input.prompts:q}"
             " --log {log:q} --output {output:q} 2>&1 | tee {log:q}"
             " || python workflow/scripts/record_failure.py --status ${{PIPESTATUS[0]}} --log {log:q} --output {output:q}"

@@ -28,12 +28,13 @@ for number, group in enumerate(JUDGED):
         conda:
             "../../envs/judging.yaml"
         resources:
-            mem_mb=2000,
+            mem_mb=lambda wildcards: memory_mb(STUDY.judges[wildcards.judge]),
             runtime=240,
+            gpu=lambda wildcards: gpus(STUDY.judges[wildcards.judge]),
         params:
             spec=lambda wildcards: SPECS.judge(wildcards.judge),
         shell:
             "python workflow/scripts/judge.py --spec {params.spec:q}"
-            " --costs {log:q}.json"
+            " --costs {log:q}.json --gpus {resources.gpu}"
             " --weights {input.weights:q} --prompts {input.prompts:q} --responses {input.responses:q}"
             " --output {output.verdicts:q} --controls {output.controls:q} 2>&1 | tee {log:q}"

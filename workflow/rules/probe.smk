@@ -21,11 +21,11 @@ rule probe:
     conda:
         "../../envs/generation.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards: memory_mb(SUBJECTS[wildcards.subject].model),
         runtime=60,
-        gpu=lambda wildcards: int(SUBJECTS[wildcards.subject].model.gpu_memory_gb > 0),
+        gpu=lambda wildcards: gpus(SUBJECTS[wildcards.subject].model),
     params:
         spec=lambda wildcards: SPECS.probe(SUBJECTS[wildcards.subject]),
     shell:
-        "python workflow/scripts/probe.py --spec {params.spec:q} --costs {log:q}.json"
+        "python workflow/scripts/probe.py --spec {params.spec:q} --costs {log:q}.json --gpus {resources.gpu}"
         " --weights {input.weights:q} --prompts {input.prompts:q} --output {output:q} 2>&1 | tee {log:q}"

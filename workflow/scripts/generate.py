@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from layerwise import assets, engine, jobs
+from layerwise import assets, engine, gpus, jobs
 from layerwise.records import InputError, Prompt, Response, atomic, digest, read
 from layerwise.resume import Rows
 from layerwise.threads import single_thread
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     )
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="JSONL files of prompts")
     options.add_argument("--output", type=Path, nargs="+", required=True, help="one file a layer, named layer-LL.jsonl")
-    options.add_argument("--device-map", help="accelerate's device_map, such as `auto` for several GPUs")
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
     options.add_argument("--log", help="the log of this job, to be named where a layer fails")
     given = options.parse_args(argv)
     outputs = by_layer(given.output, given.spec["model"]["blocks"])
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
         for layer, path in sorted(outputs.items()):
             keys = {(prompt.id, layer): key(given.spec, weights, prompt, layer) for prompt, _ in prompts}
             files[layer] = stack.enter_context(Rows(path, Response, keys))
-        errors = compute(given.spec, folder, prompts, files, given.device_map)
+        errors = compute(given.spec, folder, prompts, files, given.gpus)
         for layer, rows in files.items():
             rows.finish()
             report(rows, errors[layer], given.log, argv)
@@ -86,7 +86,7 @@ def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
 
 
 def compute(
-    spec: dict, folder: Path, prompts: list[tuple[Prompt, Path | None]], files: dict[int, Rows], device_map: str | None
+    spec: dict, folder: Path, prompts: list[tuple[Prompt, Path | None]], files: dict[int, Rows], gpu_count: int
 ) -> dict[int, list[str]]:
     """Generate the rows that are missing, each batch at once to disk; returns the errors of the layers that failed."""
     missing = defaultdict(list)
@@ -97,7 +97,7 @@ def compute(
     errors = defaultdict(list)
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
-        family = engine.load(folder, spec["model"], device_map)
+        family = engine.load(folder, spec["model"], gpus.claim(gpu_count))
         decoding = spec["decoding"]
         for batch in engine.generate(
             family, tasks, decoding["max_new_tokens"], decoding["batch_size"], spec["model"]["system_prompt"]

@@ -6,7 +6,7 @@ Verdicts of an earlier run whose row key still holds are kept; each distinct res
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from layerwise import checkpoints, jobs, judges, judging, records
+from layerwise import checkpoints, gpus, jobs, judges, judging, records
 from layerwise.records import InputError, Prompt, Response
 
 
@@ -17,9 +17,11 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, nargs="+", required=True, help="verdicts, a file <model>.jsonl each")
     options.add_argument("--controls", type=Path, required=True, help="the judge's answers to its controls")
     options.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoint of the judge, or receipts")
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
     arguments = options.parse_args(argv)
 
     spec = arguments.spec
+    gpus.claim(arguments.gpus)
     judge = judges.load(spec["judge"])(spec["options"], arguments.weights)
     prompts = prompts_by_id(arguments.prompts)
     outputs = {path.stem: path for path in arguments.output}

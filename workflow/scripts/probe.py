@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerwise import assets, engine, jobs, organisms, probes
+from layerwise import assets, engine, gpus, jobs, organisms, probes
 from layerwise.exits import TILES, Family
 from layerwise.organisms import world
 from layerwise.records import Prompt, atomic, read
@@ -33,12 +33,14 @@ def main(argv: list[str]) -> None:
     )
     options.add_argument("--prompts", type=Path, nargs="*", default=[], help="published models: prompts files")
     options.add_argument("--output", type=Path, required=True, help="the probes, CSV")
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
     given = options.parse_args(argv)
     spec = given.spec
     single_thread()
 
     published = given.weights.suffix == ".json"
-    family = engine.load(assets.resolve(given.weights) if published else given.weights.parent, spec["model"])
+    folder = assets.resolve(given.weights) if published else given.weights.parent
+    family = engine.load(folder, spec["model"], gpus.claim(given.gpus))
     with torch.inference_mode():
         rows = list(of_published(family, spec, given.prompts) if published else of_organism(family, spec))
     table = pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from layerwise import resume
+
+from layerwise import gpus
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -44,9 +48,14 @@ def main(argv: list[str]) -> int:
         )
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
+    # Snakemake takes a resource that nobody limits for endless.
+    limits = ["--resources", f"gpu={len(there)}"] if (there := gpus.visible()) else []
+    resume.try_again(ROOT / "results" / arguments.experiment)
     started = time.monotonic()
     status = subprocess.run(
-        [*command, "--cores", arguments.cores, "--quiet", "host", "reason", "rules", *rest], cwd=ROOT, env=environment
+        [*command, "--cores", arguments.cores, *limits, "--quiet", "host", "reason", "rules", *rest],
+        cwd=ROOT,
+        env=environment,
     ).returncode
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")

@@ -130,13 +130,19 @@ class Model(Settings):
         None, description="How the workflow trains the model; absent for a published one."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights in memory.")
-    device_map: str | None = Field(None, description="accelerate's `device_map`; absent: the first GPU, else the CPU.")
     attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="transformers' `attn_implementation`."
     )
     system_prompt: str | None = Field(None, description="System message put before each prompt.")
     variant: str | None = Field(None, description="A family's exit variant, such as `clamp` or `keep` for mllama.")
-    gpu_memory_gb: float = Field(0, ge=0, description="GPU memory that the model needs, for `make plan`.")
+    gpu_memory_gb: float = Field(
+        0,
+        ge=0,
+        description="GPU memory that the model needs; with 0, a GPU is used where there is one, but not claimed.",
+    )
+    gpus: Positive = Field(
+        1, description="GPUs that one process claims, where it needs any; several share the weights."
+    )
 
     @model_validator(mode="after")
     def check(self) -> "Model":
@@ -179,6 +185,9 @@ class Judge(Settings):
     )
     train: dict[str, Any] | None = Field(None, description="How the workflow trains its checkpoint, if it does.")
     options: dict[str, Any] = Field({}, description="Settings of this judge alone, such as a threshold.")
+    gpu_memory_gb: float = Field(
+        0, ge=0, description="GPU memory that it needs; with 0, a GPU is used where there is one, but not claimed."
+    )
 
 
 class ModelUse(Settings):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerwise.config import ALIGNED, Dataset, Source, Study
+from layerwise.config import ALIGNED, Dataset, Judge, Model, Source, Study
 
 # A line of the plan: as it is, or name, number and text to be put in columns.
 Line = str | tuple[str, str, str]
@@ -137,6 +137,7 @@ def render(plan: Plan) -> str:
         f"{plan.study.name}: {plan.study.experiment.title}\n",
         *_prompts(plan),
         *_models(plan),
+        *_gpus(plan),
         *_fetched(plan),
         _line("disk", f"about {_size(plan.disk_bytes)} of results, besides the downloads"),
         _line("time", _time(plan)),
@@ -157,9 +158,7 @@ def _models(plan: Plan) -> list[Line]:
     total, done = sum(count.total for count in cells), sum(count.done for count in cells)
     lines = [_line("cells", f"{total:,} (model x exit layer), {done:,} done")]
     for id, count in plan.cells.items():
-        memory = plan.study.models[id].gpu_memory_gb
-        needs = f"GPU with {memory:g} GB" if memory else "no GPU needed"
-        lines.append((id, f"{count.total:,}", f"{count.done:,} done; {needs}"))
+        lines.append((id, f"{count.total:,}", f"{count.done:,} done; {_needs(plan.study.models[id])}"))
     if plan.failed:
         lines.append(_line("", f"{plan.failed} failed before and will be tried again"))
     if plan.trained:
@@ -167,6 +166,26 @@ def _models(plan: Plan) -> list[Line]:
     unknown = "" if all(count.total for count in plan.prompts.values()) else ", and those of unknown prompts"
     lines.append(_line("responses", f"{plan.responses.left:,} to come of {plan.responses.total:,}{unknown}"))
     return lines
+
+
+def _gpus(plan: Plan) -> list[Line]:
+    """The judges that need a GPU too, and how many processes there are to share GPUs among."""
+    study, experiment = plan.study, plan.study.experiment
+    judges = {id: judge for id, judge in study.judges.items() if judge.gpu_memory_gb}
+    models = [subject for subject in study.subjects if subject.model.gpu_memory_gb]
+    if not judges and not models:
+        return []
+    size = experiment.layers_per_job
+    parts = sum(1 if size == "all" else math.ceil(len(subject.layers) / size) for subject in models)
+    line = f"{parts} processes that generate, {len(judges)} judges; each claims its own (`layers_per_job` makes more)"
+    return [_line("GPUs", line), *((id, "", _needs(judge)) for id, judge in judges.items())]
+
+
+def _needs(settings: Model | Judge) -> str:
+    count, memory = getattr(settings, "gpus", 1), f"{settings.gpu_memory_gb:g} GB"
+    if not settings.gpu_memory_gb:
+        return "no GPU needed"
+    return f"GPU with {memory}" if count == 1 else f"{count} GPUs with {memory} in all"
 
 
 def _fetched(plan: Plan) -> list[Line]:

@@ -1,8 +1,8 @@
 """What decides a rerun: for each job one canonical JSON text of all that changes its result, and nothing else.
 
 A spec holds the job's settings, the pins of its rule's environment, and the fingerprint of its code. Not in it: display
-names, colours, paths, dates, the git commit, and which cells share a process. Prompts and weights are tracked as
-input files instead, since their hashes do not exist when the jobs are planned.
+names, colours, paths, dates, the git commit, which cells share a process, and which GPUs. Prompts and weights are
+tracked as input files instead, since their hashes do not exist when the jobs are planned.
 """
 
 import ast
@@ -18,8 +18,9 @@ from layerwise.records import canonical
 SCRIPTS = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = SCRIPTS.parents[1] / "envs"
 
-# Progress lines, costs and error messages: no result passes through this module, so no result depends on it.
-NEUTRAL = {"layerwise.jobs"}
+# Progress lines, costs, error messages, and which GPU it is: no result passes through these modules, so none depends
+# on them.
+NEUTRAL = {"layerwise.jobs", "layerwise.gpus"}
 
 
 class Specs:
