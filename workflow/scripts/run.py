@@ -13,9 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from layerwise import resume
-
-from layerwise import gpus
+from layerwise import gpus, resume
 
 ROOT = Path(__file__).resolve().parents[2]
 
