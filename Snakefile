@@ -9,7 +9,7 @@ min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from layerwise import config as settings
-from layerwise import spec
+from layerwise import resume, spec
 from layerwise.records import InputError
 
 EXPERIMENT = config.get("experiment", "bench")
@@ -26,6 +26,11 @@ ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
 RESULTS = f"results/{EXPERIMENT}"
 FIGURES = f"figures/{EXPERIMENT}"
 LOGS = f"logs/{EXPERIMENT}"
+
+
+# A cell that failed did not fail its job, lest it block the rest; a run that ends with an error lets it be tried again.
+onerror:
+    resume.try_again(Path(RESULTS))
 
 
 wildcard_constraints:

@@ -63,6 +63,14 @@ class Project:
                 jobs.add(" ".join([rule[1], *values]))
         return jobs - {"all"}
 
+    def forget(self, *parts: str) -> None:
+        """Remove parts of the results and all that is made from them, so that a run has to make them again."""
+        for part in parts:
+            shutil.rmtree(self.folder / "results/smoke" / part)
+        shutil.rmtree(self.folder / "figures/smoke")
+        for path in [*(self.folder / "results/smoke").glob("*.*"), self.folder / "paper/smoke.pdf"]:
+            path.unlink()
+
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace one piece of text in a file; it must be there."""
         file = self.folder / path

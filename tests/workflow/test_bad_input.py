@@ -61,13 +61,13 @@ def test_a_damaged_line_is_named_with_its_file(project):
 def test_a_missing_image_fails_its_cells_and_names_them(project):
     results = project.folder / "results/smoke"
     (results / "prompts/images/world-vqa/world-vqa-0003.png").unlink()
-    for path in (results / "responses").rglob("*.jsonl"):
-        path.unlink()
+    project.forget("responses", "verdicts")
     said = message(project.snakemake("--cores", "2"))
     assert "world-vqa-0003.png" in said and "cells failed" in said
     assert (project.folder / "paper/smoke.pdf").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_lacks_a_file_is_named(project):
     model = "results/smoke/models/organism-smoke.robust.s100"
     (project.folder / model / "tokenizer_config.json").unlink()

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +19,6 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen(
         COMMAND, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-
-
-def forget(folder: Path, *parts: str) -> None:
-    """Remove results, so that a run has to make them."""
-    for part in parts:
-        shutil.rmtree(folder / "results/smoke" / part)
 
 
 def same_bytes(finished, project):
@@ -49,9 +42,12 @@ def victims(run: subprocess.Popen, script: str) -> list[psutil.Process]:
     return []
 
 
-@pytest.mark.parametrize("script", ["generate.py", "judge.py", "align.py"])
+@pytest.mark.parametrize(
+    "script",
+    ["generate.py", pytest.param("judge.py", marks=pytest.mark.slow), pytest.param("align.py", marks=pytest.mark.slow)],
+)
 def test_a_killed_job(finished, project, script):
-    forget(project.folder, "responses", "verdicts", *(["models"] if script == "align.py" else []))
+    project.forget("responses", "verdicts", *(["models"] if script == "align.py" else []))
     run = start(project.folder)
     killed = victims(run, script)
     assert killed, f"{script} never ran"
@@ -61,8 +57,9 @@ def test_a_killed_job(finished, project, script):
     same_bytes(finished, project)
 
 
+@pytest.mark.slow
 def test_a_killed_snakemake(finished, project):
-    forget(project.folder, "responses", "verdicts")
+    project.forget("responses", "verdicts")
     run = start(project.folder)
     job = victims(run, "generate.py")[0]
     for process in psutil.Process(run.pid).children():
@@ -76,7 +73,7 @@ def test_a_killed_snakemake(finished, project):
 
 
 def test_a_second_run_says_who_holds_the_folder(project):
-    forget(project.folder, "responses", "verdicts")
+    project.forget("responses", "verdicts")
     run = start(project.folder)
     assert victims(run, "generate.py")
     second = subprocess.run(COMMAND, cwd=project.folder, capture_output=True, text=True)
@@ -88,7 +85,7 @@ def test_a_second_run_says_who_holds_the_folder(project):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_whole_group_killed_at_random(finished, project, seed):
-    forget(project.folder, "models", "responses", "verdicts")
+    project.forget("models", "responses", "verdicts")
     draw = random.Random(seed)
     run = start(project.folder)
     try:
@@ -97,4 +94,13 @@ def test_a_whole_group_killed_at_random(finished, project, seed):
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     subprocess.run(COMMAND, cwd=project.folder, check=True, capture_output=True)
+    same_bytes(finished, project)
+
+
+@pytest.mark.slow
+def test_a_lost_cell_is_made_again(finished, project):
+    cell = "results/smoke/responses/organism-smoke.robust.s100/layer-00.jsonl"
+    (project.folder / cell).unlink()
+    assert "generate organism-smoke.robust.s100" in project.planned()
+    project.run()
     same_bytes(finished, project)

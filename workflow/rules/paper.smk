@@ -33,6 +33,7 @@ rule paper:
 rule complete:
     """Say what was made and what it cost; fail if a cell failed, so that the next run tries it again."""
     input:
+        cells=[path for subject in SUBJECTS for path in responses(subject)],
         paper=f"paper/{EXPERIMENT}.pdf",
         tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
         figures=expand(f"{FIGURES}/{{figure}}.pdf", figure=FIGURE_INPUTS),
@@ -50,4 +51,4 @@ rule complete:
     shell:
         "python workflow/scripts/complete.py --spec {params.spec:q} "
         f" --results {RESULTS} --logs {LOGS}"
-        " --made {input:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --made {input.paper:q} {input.figures:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -1,8 +1,8 @@
 """Say what a run made and what each rule cost; end with an error if a cell failed, ready to be tried again.
 
 A cell that fails leaves `layer-LL.status.json` beside its responses, and the figures are drawn without it. This script
-names those cells, with the log and the command that repeats each, and takes their unfinished files out of the way: the
-rows that were generated are kept aside, so the next run computes only what is missing.
+names those cells, with the log and the command that repeats each. Its error lets the workflow set their rows aside, so
+that the next run computes only what is missing.
 """
 
 import json
@@ -35,9 +35,12 @@ def main(argv: list[str]) -> None:
         ]
     )
     print(text)
-    failed = sorted(arguments.results.glob("responses/*/*.status.json"))
-    for status in failed:
-        report(status)
+    failed = resume.failed_cells(arguments.results)
+    for cell, status in failed.items():
+        print(
+            f"FAILED {cell}: {status['error']}\n  log:    {status['log']}\n  repeat: {status['command']}",
+            file=sys.stderr,
+        )
     if failed:
         sys.exit(
             f"error: {len(failed)} cells failed: figures, tables and paper are PARTIAL. The same command tries again."
@@ -68,18 +71,6 @@ def cost_table(logs: Path) -> pd.DataFrame:
     table = pd.concat([table, total]).round(1)
     table["percent"] = (100 * table.cpu_seconds / max(total.cpu_seconds.item(), 1e-9)).round(1)
     return table.rename_axis("rule").reset_index()
-
-
-def report(status: Path) -> None:
-    """Name one failed cell, and set its rows aside so that the next run makes the rest."""
-    failure = json.loads(status.read_text())
-    cell = status.with_name(status.name.replace(".status.json", ".jsonl"))
-    print(
-        f"FAILED {cell}: {failure['error']}\n  log:    {failure['log']}\n  repeat: {failure['command']}",
-        file=sys.stderr,
-    )
-    resume.set_aside(cell)
-    status.unlink()
 
 
 if __name__ == "__main__":

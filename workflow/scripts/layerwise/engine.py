@@ -203,9 +203,13 @@ def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: 
 
 
 def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Answer | Failure]:
-    """The same failure of several rows, with its traceback in the log."""
-    traceback.print_exception(error)
-    return [Failure(task.prompt.id, layer, f"{type(error).__name__}: {error}") for task, layer in rows]
+    """The same failure of several rows; where nothing explains it, with its traceback in the log."""
+    if isinstance(error, InputError):
+        said = str(error)
+    else:
+        traceback.print_exception(error)
+        said = f"{type(error).__name__}: {error}"
+    return [Failure(task.prompt.id, layer, said) for task, layer in rows]
 
 
 class _Images:
@@ -219,7 +223,7 @@ class _Images:
         self._encoded = _Held()
 
     def preprocessed(self, task: Task) -> dict[str, Tensor]:
-        """The image of a task as the encoder's inputs; empty without an image. Raises ValueError naming the file."""
+        """The image of a task as the encoder's inputs; empty without an image. Raises InputError naming the file."""
         if task.image is None:
             return {}
         key = task.prompt.image_sha256
@@ -268,7 +272,7 @@ def _bytes(tensors: dict[Any, Tensor]) -> int:
 
 
 def read_image(path: Path, sha256: str) -> Image.Image:
-    """The image in a file with that checksum. Raises ValueError naming the file."""
+    """The image in a file with that checksum. Raises InputError naming the file."""
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
@@ -276,5 +280,5 @@ def read_image(path: Path, sha256: str) -> Image.Image:
         image = Image.open(io.BytesIO(content))
         image.load()
     except Exception as error:
-        raise ValueError(f"image {path} cannot be read: {error}") from error
+        raise InputError(f"image {path} cannot be read: {error}. Build its data set again.") from error
     return image

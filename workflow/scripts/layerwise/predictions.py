@@ -220,7 +220,7 @@ def _exact(share: float) -> float:
 
 
 def _points(share: float) -> str:
-    return f"{round(100 * share)}".replace("-", "−")
+    return f"{int(round(100 * share))}".replace("-", "−")
 
 
 def _at(values: pd.Series) -> str:

@@ -36,6 +36,19 @@ def set_aside(path: Path) -> None:
         path.unlink()
 
 
+def failed_cells(results: Path) -> dict[Path, dict]:
+    """Response files of an experiment whose making failed, each with what its status file says."""
+    found = sorted(results.glob("responses/*/*.status.json"))
+    return {path.with_name(path.name.replace(".status.json", ".jsonl")): json.loads(path.read_text()) for path in found}
+
+
+def try_again(results: Path) -> None:
+    """Set the failed cells of an experiment aside, so that the next run makes what they lack."""
+    for cell in failed_cells(results):
+        set_aside(cell)
+        cell.with_name(f"{cell.stem}.status.json").unlink()
+
+
 class Rows(Generic[Record]):
     """The rows of one output file, by (prompt id, exit layer).
 

@@ -105,8 +105,9 @@ def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[s
     table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )
-    base = table.xs(True, level="default").droplevel("layer")
-    others = table.xs(False, level="default")
+    default = table.index.get_level_values("default").astype(bool)
+    base = table[default].droplevel(["layer", "default"])
+    others = table[~default].droplevel("default")
     if others.empty or base.empty:
         return
     distance = (others - base.reindex(others.index.droplevel("layer")).to_numpy()).abs().sum(axis=1)
