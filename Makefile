@@ -55,6 +55,9 @@ format: $(ENVIRONMENT) ## Put code and rules into the project's format.
 benchmark: $(ENVIRONMENT) ## Measure the engine against the naive path.
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engine.py
 
+full-size: $(ENVIRONMENT) ## Measure LLaVA-1.5-7B at its real size, with random weights (17 GB of memory).
+	@OMP_NUM_THREADS=1 nice $(BIN)/python tests/benchmarks/full_size.py
+
 clean: ## Remove the results, figures and paper of an experiment (the environment stays).
 	rm -rf results/$(EXPERIMENT) figures/$(EXPERIMENT) paper/$(EXPERIMENT).pdf logs/$(EXPERIMENT)
 
@@ -65,4 +68,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan figures report rulegraph docs test test-all test-network lint format benchmark clean
+.PHONY: help reproduce plan figures report rulegraph docs test test-all test-network lint format benchmark full-size clean
