@@ -123,6 +123,12 @@ def test_an_unknown_revision_names_the_tip(hub):
 def test_a_pattern_without_a_file_names_the_closest(hub):
     files = ["config.json", "modle.safetensors"]
     explains(hub, "modle.safetensors", "Did you mean model.safetensors?", "'files'", files=files)
+    explains(hub, "has no file 'weights/*'", "model.safetensors", files=["weights/*"])
+
+
+def test_a_wildcard_need_not_find_a_file_where_others_do(hub):
+    receipt = assets.fetch("tiny", source(hub, files=["*.json", "*.jinja"]))
+    assert [file.name for file in receipt.files] == ["config.json"]
 
 
 def test_a_busy_hub_is_waited_for_as_it_tells(hub, waits):
@@ -152,12 +158,13 @@ def test_offline_with_a_full_cache_works(hub, monkeypatch):
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("files", [None, ["*.json", "*.safetensors"]], ids=["all files", "patterns"])
 @pytest.mark.parametrize("before", [[], ["config.json"]], ids=["empty cache", "half a cache"])
-def test_offline_without_it_says_so(hub, monkeypatch, before):
+def test_offline_without_it_says_so(hub, monkeypatch, before, files):
     if before:
         assets.fetch("tiny", source(hub, files=before))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    explains(hub, "not whole in the cache", "HF_HUB_OFFLINE", os.environ["LAYERWISE_CACHE"])
+    explains(hub, "not whole in the cache", "HF_HUB_OFFLINE", os.environ["LAYERWISE_CACHE"], files=files)
 
 
 def test_a_hub_that_does_not_answer_is_named(hub, monkeypatch, waits):

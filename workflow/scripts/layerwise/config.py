@@ -44,7 +44,9 @@ class Source(Settings):
     repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
     repo_type: Literal["model", "dataset"] = Field("model", description="What the hub repository holds.")
     revision: str | None = Field(None, description="Commit of the hub repository; a moving branch is not reproducible.")
-    files: list[str] | None = Field(None, description="Hub: patterns of the files needed; all when absent.")
+    files: list[str] | None = Field(
+        None, description="Hub: names and patterns of the files needed; all when absent. A pattern may find none."
+    )
     url: str | None = Field(None, pattern="^https?://", description="Address of a plain file.")
     package: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]*$", description="Wheel: the package on the index.")
     version: str | None = Field(None, pattern=r"^[\w.!+-]+$", description="Wheel: its exact version.")

@@ -70,10 +70,13 @@ def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
         raise InputError(_explain(source, error)) from error
     folder = Path(folder)
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = list(filter_repo_objects(there, allow_patterns=source.files))
     for pattern in source.files or ():
-        if not list(filter_repo_objects(there, allow_patterns=pattern)):
+        # Repositories lay out the same thing in several ways, so `*.jinja` need not find any, as long as others do.
+        needed = not names or not set(pattern) & set("*?[")
+        if needed and not list(filter_repo_objects(names, allow_patterns=pattern)):
             raise InputError(_unmatched(source, pattern, folder.name))
-    return folder, describe(folder, filter_repo_objects(there, allow_patterns=source.files))
+    return folder, describe(folder, names)
 
 
 def _differs(path: Path, sha256: str) -> bool:
