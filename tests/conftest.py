@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-import hypothesis
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from project import Project  # noqa: E402
