@@ -1,0 +1,212 @@
+"""The experiments with published models and data sets, whole, through a model hub on this machine.
+
+Weights and data are small, and everything else is what a user runs: downloads, receipts, exits, guards, paper.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import hubfiles
+from hub import Hub
+from layerwise import config, judges
+from layerwise.plan import plan
+from project import Project
+
+TOKEN = "hf_canaryCanaryCanaryCanaryCanaryCanary"
+GATED = ("meta-llama/Llama-3.2-11B-Vision-Instruct", "meta-llama/Llama-Guard-3-8B")
+EDITS = {
+    "laptop": [("layers: [0, 2, 4, 6, 8, 10, 12]", "layers: [0, 2, 4]"), ("limit: 24", "limit: 2")],
+    "paper": [("decoding:", "limit: 2\n\ndecoding:")],
+}
+
+
+@dataclass
+class Run:
+    """A finished experiment: the copy of the project, its environment, and what snakemake said."""
+
+    name: str
+    project: Project
+    hub: Hub
+    environment: dict[str, str]
+    said: str = ""
+
+    @property
+    def study(self) -> config.Study:
+        return config.load(self.project.folder / "config" / f"{self.name}.yaml")
+
+    @property
+    def results(self) -> Path:
+        return self.project.folder / "results" / self.name
+
+    def snakemake(self, *arguments: str, **more: str) -> str:
+        """Run snakemake to a good end; returns what it said."""
+        return self.project.run(*arguments, experiment=self.name, **self.environment, **more)
+
+    def rows(self, pattern: str) -> dict[str, list[dict]]:
+        """The rows of JSONL files below the results, by the file's path there."""
+        return {
+            path.relative_to(self.results).as_posix(): [json.loads(line) for line in path.read_text().splitlines()]
+            for path in sorted(self.results.glob(pattern))
+        }
+
+
+def places(hub: Hub, folder: Path) -> dict[str, str]:
+    """The environment of a user whose hub and caches these are."""
+    return {"HF_ENDPOINT": hub.endpoint, "LAYERWISE_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "home")}
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """No setting of the hub's comes from the machine of the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
+            patch.delenv(variable)
+        yield
+
+
+@pytest.fixture(scope="module", params=["laptop", pytest.param("paper", marks=pytest.mark.slow)])
+def run(request, tmp_path_factory, clean):
+    """An experiment, run to its end: the downloads first, and then the rest with the hub gone."""
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    project = Project.new(folder / "project")
+    for edit in EDITS[name]:
+        project.edit(f"config/{name}.yaml", *edit)
+    with Hub(folder / "hub") as hub:
+        hubfiles.publish(hub, project, name)
+        hub.gated = {repo: {TOKEN} for repo in GATED}
+        found = Run(name, project, hub, places(hub, folder))
+        found.said = found.snakemake("--until", "fetch", HF_TOKEN=TOKEN)
+        downloaded = len(hub.requests)
+        found.said += found.snakemake(HF_TOKEN=TOKEN)
+        assert len(hub.requests) == downloaded, "what computes asks the hub"
+        yield found
+
+
+def test_every_promised_file_is_there(run):
+    for path in (
+        run.project.folder / f"paper/{run.name}.pdf",
+        *(
+            run.results / name
+            for name in ("metrics.csv", "paired.csv", "numbers.json", "complete.txt", "agreement.csv")
+        ),
+    ):
+        assert path.stat().st_size > 0, path
+    figures = {path.stem for path in (run.project.folder / f"figures/{run.name}").glob("*.pdf")}
+    assert figures == {"refusal-and-harm", "outcomes", "toxicity", "utility", "drift"}
+    assert {path.stem for path in (run.results / "tables").glob("*.tex")} == {
+        *("outcomes", "paired", "judges", "controls", "agreement", "published")
+    }
+
+
+def test_every_cell_has_every_prompt_and_every_judge_its_verdicts(run):
+    prompts = {row["id"]: row for rows in run.rows("prompts/*.jsonl").values() for row in rows}
+    assert {row["dataset"] for row in prompts.values()} == set(run.study.datasets)
+    cells = run.rows("responses/*/*.jsonl")
+    assert set(cells) == {
+        f"responses/{subject.name}/layer-{layer:02d}.jsonl"
+        for subject in run.study.subjects
+        for layer in subject.layers
+    }
+    for name, rows in cells.items():
+        assert sorted(row["prompt_id"] for row in rows) == sorted(prompts), name
+    assert not list(run.results.rglob("*.status.json"))
+    for subject in run.study.subjects:
+        for id, judge in run.study.judges.items():
+            asked = [prompt for prompt in prompts.values() if prompt["kind"] in judges.load(judge.judge).kinds]
+            (verdicts,) = run.rows(f"verdicts/{id}/{subject.name}.jsonl").values()
+            assert len(asked) * len(subject.layers) == len(verdicts) > 0, id
+
+
+def test_answers_depend_on_the_exit_layer(run):
+    for subject in run.study.subjects:
+        cells = run.rows(f"responses/{subject.name}/*.jsonl").values()
+        assert len({json.dumps([row["text"] for row in rows]) for rows in cells}) == len(subject.layers)
+
+
+def test_outcomes_add_up_and_each_judge_counts(run):
+    metrics = pd.read_csv(run.results / "metrics.csv")
+    outcomes = metrics[metrics.metric.isin(["refusal", "harmful", "harmless", "incoherent"])]
+    sums = outcomes.groupby(["model", "dataset", "judge", "layer", "group"], dropna=False).value.sum()
+    assert len(sums) and (abs(sums - 1) < 1e-9).all()
+    assert {"toxicity", "utility"} <= set(metrics.metric)
+    assert set(metrics.model) == {subject.name for subject in run.study.subjects}
+
+
+def test_published_numbers_stand_beside_measured_ones_where_there_are_any(run):
+    table = run.results / "tables/published.csv"
+    if run.name == "laptop":
+        assert "Nothing is comparable" in table.read_text()
+        return
+    rows = pd.read_csv(table)
+    measured = rows[rows["Measured"] != "not measured"]
+    attacks = [data for id, data in run.study.datasets.items() if id not in ("xstest", "vqa-v2")]
+    assert set(measured["Test set"]) == {data.display for data in attacks}
+    assert set(measured["Quantity"]) == {"ASR (%)", "Toxicity × 100"}
+
+
+def test_the_token_is_sent_to_the_hub_alone_and_written_nowhere(run):
+    if run.name == "paper":
+        for repo in GATED:
+            assert {asked.get("authorization") for asked in run.hub.asked(f"{repo}/resolve", "HEAD")} >= {
+                f"Bearer {TOKEN}"
+            }
+    for place in ("/blob/", "/files/"):
+        assert run.hub.asked(place) and not [asked for asked in run.hub.asked(place) if "authorization" in asked]
+    assert TOKEN not in run.said
+    run.snakemake("--report", "report.html", HF_TOKEN=TOKEN)
+    folder = run.project.folder.parent
+    holding = [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    assert holding == []
+
+
+def test_a_second_run_plans_nothing(run):
+    assert run.project.planned(experiment=run.name) == set()
+    assert plan(run.study, run.project.folder).responses.left == 0
+
+
+def test_no_request_and_no_response_is_shown(run):
+    """Report, figures, tables and paper hold numbers about the texts, and none of them."""
+    run.snakemake("--report", "report.html")
+    rows = [
+        row for pattern in ("prompts/*.jsonl", "responses/*/*.jsonl") for row in sum(run.rows(pattern).values(), [])
+    ]
+    texts = {row["text"][:40] for row in rows if len(row["text"]) > 20 and "\n" not in row["text"][:40]}
+
+    def holds(path: Path) -> bool:
+        content = path.read_bytes().decode(errors="replace")
+        return any(text in content for text in texts)
+
+    assert all(holds(path) for path in run.results.glob("responses/*/*.jsonl"))
+    shown = [
+        run.project.folder / "report.html",
+        run.results / "numbers.json",  # with figures and tables all that the paper is made from
+        *run.results.glob("*.csv"),
+        *(run.results / "tables").iterdir(),
+        *(run.project.folder / "figures" / run.name).iterdir(),
+        run.project.folder / "paper" / f"{run.name}.pdf",
+    ]
+    assert [path for path in shown if holds(path)] == []
+
+
+@pytest.mark.parametrize("token", [None, "hf_canaryWithoutAccess"])
+def test_a_gated_repository_that_is_refused_is_told_with_its_page(tmp_path, clean, token):
+    project = Project.new(tmp_path / "project")
+    with Hub(tmp_path / "hub") as hub:
+        config_file = hub.folder("models", GATED[0]) / "config.json"
+        config_file.parent.mkdir(parents=True)
+        config_file.write_text("{}")
+        hub.gated = {GATED[0]: {TOKEN}}
+        pinned = config.load(project.folder / "config/paper.yaml").models["llama-3.2-11b-vision"].source.revision
+        project.edit("config/models/llama-3.2-11b-vision.yaml", pinned, hub.revision(GATED[0]))
+        receipt = "results/assets/llama-3.2-11b-vision.json"
+        environment = {**places(hub, tmp_path), **({"HF_TOKEN": token} if token else {})}
+        done = project.snakemake("--cores", "1", receipt, experiment="paper", **environment)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and "Traceback" not in said
+    assert f"Ask for access at {hub.endpoint}/{GATED[0]}" in said and "HF_TOKEN" in said
+    assert token is None or token not in said
