@@ -1,6 +1,7 @@
 """Intervals and tests: against worked examples in print, against brute force, and by the properties they must have."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -169,6 +170,14 @@ def test_kappa_gives_a_worked_example():
     assert value == pytest.approx(0.4)
     assert low < value < high
     assert all(np.isnan(part) for part in stats.kappa(first[:20], second[:20]))
+
+
+@pytest.mark.parametrize("times", [0, 1, 10, 19])
+def test_kappa_of_a_judge_that_always_says_the_same_has_no_interval(times):
+    constant, other = np.repeat(["yes"], 20), np.repeat(["yes", "no"], [times, 20 - times])
+    with warnings.catch_warnings(action="error"):
+        value, low, high = stats.kappa(constant, other)
+    assert value == 0 and np.isnan(low) and np.isnan(high)
 
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.lists(st.integers(0, 5), min_size=2, max_size=30))

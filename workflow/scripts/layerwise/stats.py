@@ -174,11 +174,14 @@ def holm(p: np.ndarray) -> np.ndarray:
 def kappa(first: np.ndarray, second: np.ndarray) -> Interval:
     """Cohen's kappa of two lists of labels of the same items, with its asymptotic interval.
 
-    NaN where both lists hold one and the same label throughout: agreement beyond chance is not defined there.
+    NaN where both lists hold one and the same label throughout: agreement beyond chance is not defined there. Where one
+    of them holds one label throughout kappa is 0, whatever the other holds, and so has no interval.
     """
     labels, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
     if len(labels) < 2:
         return Interval(np.nan, np.nan, np.nan)
+    if min(len(np.unique(one)) for one in (first, second)) < 2:
+        return Interval(0.0, np.nan, np.nan)
     table = np.zeros((len(labels), len(labels)))
     np.add.at(table, (codes[: len(first)], codes[len(first) :]), 1)
     result = cohens_kappa(table)
