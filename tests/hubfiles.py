@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainers
-from tokenizers import models as tokenizer_models
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AlbertConfig,
     AlbertForSequenceClassification,
@@ -23,6 +22,7 @@ from transformers import (
     BertTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -105,7 +105,10 @@ def vision_language(save: Callable[[Path], Path], template: str) -> Callable[[Pa
         settings = json.loads((folder / "processor_config.json").read_text())
         images = {**settings.pop("image_processor"), "processor_class": settings["processor_class"]}
         images["image_processor_type"] = images["image_processor_type"].removesuffix("Pil")
-        (folder / "processor_config.json").write_text(json.dumps(settings))
+        if len(settings) > 1:
+            (folder / "processor_config.json").write_text(json.dumps(settings))
+        else:
+            (folder / "processor_config.json").unlink()
         (folder / "preprocessor_config.json").write_text(json.dumps(images))
         if template.endswith(".json"):
             chat = (folder / "chat_template.jinja").read_text()
@@ -121,7 +124,7 @@ def vision_language(save: Callable[[Path], Path], template: str) -> Callable[[Pa
 def llama_guard(folder: Path) -> None:
     """A Llama with Llama 3's kind of tokenizer: bytes, with merges, and special tokens in its chat template."""
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    bpe = Tokenizer(tokenizer_models.BPE())
+    bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -142,12 +145,7 @@ def harmbench(folder: Path) -> None:
     merges = dict.fromkeys((word[:end], word[end]) for word in known for end in range(1, len(word)))
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *string.printable[:95]]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys([*pieces, *map("".join, merges)]))}
-    bpe = Tokenizer(
-        tokenizer_models.BPE(vocabulary, list(merges), unk_token="<unk>", byte_fallback=True, fuse_unk=True)
-    )
-    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    bpe.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
-    words = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    words = LlamaTokenizer(vocab=vocabulary, merges=list(merges))
     causal_language(folder, words)
 
 
