@@ -79,7 +79,8 @@ def load(folder: Path, settings: dict[str, Any], device_map: str | None = None) 
     lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
     if lacking:
         raise InputError(
-            f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew."
+            f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew; for a "
+            "published one look at key 'files' of its YAML too."
         )
     try:
         make = load_family(settings["family"])
