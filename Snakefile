@@ -17,7 +17,8 @@ CONFIG = f"config/{EXPERIMENT}.yaml"
 try:
     STUDY = settings.load(Path(workflow.basedir) / CONFIG)
 except InputError as error:
-    sys.exit("error: " + str(error).replace(f"{workflow.basedir}/", ""))
+    message = str(error).replace(f"{workflow.basedir}/", "")
+    sys.exit(f"error: {message}")
 
 SPECS = spec.Specs(STUDY)
 SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
