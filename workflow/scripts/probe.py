@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from layerwise import assets, engine, gpus, jobs, organisms, probes
 from layerwise.exits import TILES, Family
@@ -60,7 +61,7 @@ def of_organism(family: Family, spec: dict) -> Iterator[tuple]:
     for layer in layers:
         found = probes.class_probe(train.cells(layer), train.item, test.cells(layer), test.item)
         yield layer, "item", "accuracy", *found, count
-    yield from drift(family, [{"pixel_values": pixels[None]} for pixels in test.pixels])
+    yield from drift(family, [family.preprocess(Image.fromarray(image)) for image in test.images])
 
 
 class Seen:
@@ -69,11 +70,11 @@ class Seen:
     def __init__(self, family: Family, spec: dict, cue: str, part: str) -> None:
         rng = world.stream(spec["seed"], "probes", cue, part)
         scenes, images = world.sample(CUES[cue], spec["probes"][f"{part}_images"], rng)
-        self.hazard, self.item = scenes.hazard, scenes.item
-        self.pixels = torch.from_numpy(world.pixel_values(images))
+        self.hazard, self.item, self.images = scenes.hazard, scenes.item, images
+        pixels = torch.from_numpy(world.pixel_values(images))
         recipe = organisms.load(spec["organism"]["recipe"])
         layers, device = range(family.blocks + 1), family.model.device
-        batches = [recipe.exit_states(family.model, part.to(device), layers) for part in self.pixels.split(BATCH)]
+        batches = [recipe.exit_states(family.model, part.to(device), layers) for part in pixels.split(BATCH)]
         self.states = {layer: torch.cat([batch[layer] for batch in batches]).float().cpu() for layer in layers}
 
     def pooled(self, layer: int) -> np.ndarray:

@@ -64,13 +64,14 @@ class Family:
         found = {layer: [] for layer in layers}
         batches = [same_shape(values, TILES // inputs[0].shape[1]) for values in inputs]
         for (pixels, real), (ratios, _), (tiles, _) in zip(*batches, strict=True):
-            hidden, bias = self._embed(pixels, ratios, tiles)
+            bias = attention_bias(self.vision, tiles)
+            hidden = embed(self.vision, pixels, ratios)
             states = [hidden]
             for block in self.vision.transformer.layers[: max([*layers, *(self.taps if self.keep else [])])]:
                 states.append(block(states[-1], attention_mask=bias))
             for layer in layers:
                 taps = [states[tap if self.keep else min(tap, layer)] for tap in self.taps]
-                seen = self._project(states[layer], taps, ratios, bias)
+                seen = self.projector(encode_globally(self.vision, states[layer], taps, ratios, bias)).flatten(1, 2)
                 pairs = zip(seen[:real], tiles.sum(1).tolist(), strict=False)
                 found[layer].extend(Seen(*pair, self.vision.max_num_tiles) for pair in pairs)
         return found
@@ -96,33 +97,42 @@ class Family:
         mask = (after[:, :, None] & real[:, None]).long()[:, :, None]
         return {**inputs, "cross_attention_mask": mask, "past_key_values": cache}
 
-    def _embed(self, pixels: Tensor, ratios: Tensor, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """The states before the first block, (images, tiles * length, width), and the blocks' additive attention mask.
 
-        Length is the number of patches and the class token, filled up to a multiple of 8.
-        """
-        vision, many = self.vision, pixels.shape[:2]
-        ratios = ratios.to(self.model.device)[:, None]
-        patches = vision.patch_embedding(pixels.flatten(0, 1).to(self.model.device, vision.dtype))
-        hidden = patches.flatten(2).transpose(1, 2).unflatten(0, many)
-        hidden = vision.pre_tile_positional_embedding(hidden, ratios)
-        hidden = vision.apply_class_embedding(hidden.flatten(0, 1)).unflatten(0, many)
-        hidden = vision.layernorm_pre(vision.gated_positional_embedding(hidden, ratios))
-        hidden = functional.pad(hidden, (0, 0, 0, -hidden.shape[2] % 8))
-        # Only padding is kept from padding, as in the reference: what is real may attend to all.
-        padding = torch.ones(hidden.shape[:3], device=hidden.device, dtype=torch.bool)
-        padding[:, :, : vision.num_patches] = tiles.to(hidden.device)[:, :, None] == 0
-        padding = padding.flatten(1)
-        bias = (padding[:, :, None] & padding[:, None]).to(hidden.dtype) * torch.finfo(hidden.dtype).min
-        return hidden.flatten(1, 2), bias[:, None]
+def embed(vision: torch.nn.Module, pixels: Tensor, ratios: Tensor) -> Tensor:
+    """The states before the first block, (images, tiles * length, width).
 
-    def _project(self, state: Tensor, taps: list[Tensor], ratios: Tensor, bias: Tensor) -> Tensor:
-        """What the language model sees, (images, tiles * patches, width), of an exit state and its taps."""
-        vision = self.vision
-        shape = (vision.max_num_tiles, -1)
-        hidden = vision.layernorm_post(state).unflatten(1, shape)
-        hidden = vision.post_tile_positional_embedding(hidden, ratios.to(hidden.device)[:, None]).flatten(1, 2)
-        for block in vision.global_transformer.layers:
-            hidden = block(hidden, attention_mask=bias)
-        hidden = torch.cat([hidden, torch.stack(taps, -1).flatten(2)], -1)
-        return self.projector(hidden.unflatten(1, shape)[:, :, : vision.num_patches]).flatten(1, 2)
+    Length is the number of patches and the class token, filled up to a multiple of 8.
+    """
+    many = pixels.shape[:2]
+    ratios = ratios.to(vision.device)[:, None]
+    patches = vision.patch_embedding(pixels.flatten(0, 1).to(vision.device, vision.dtype))
+    hidden = patches.flatten(2).transpose(1, 2).unflatten(0, many)
+    hidden = vision.pre_tile_positional_embedding(hidden, ratios)
+    hidden = vision.apply_class_embedding(hidden.flatten(0, 1)).unflatten(0, many)
+    hidden = vision.layernorm_pre(vision.gated_positional_embedding(hidden, ratios))
+    return functional.pad(hidden, (0, 0, 0, -hidden.shape[2] % 8)).flatten(1, 2)
+
+
+def attention_bias(vision: torch.nn.Module, tiles: Tensor) -> Tensor:
+    """The blocks' additive attention mask, from which of an image's tiles are real, (images, tiles).
+
+    Only padding is kept from padding, as in the reference: what is real may attend to all.
+    """
+    length = -(-vision.num_patches // 8) * 8
+    padding = torch.ones(*tiles.shape, length, device=vision.device, dtype=torch.bool)
+    padding[:, :, : vision.num_patches] = tiles.to(vision.device)[:, :, None] == 0
+    padding = padding.flatten(1)
+    return ((padding[:, :, None] & padding[:, None]).to(vision.dtype) * torch.finfo(vision.dtype).min)[:, None]
+
+
+def encode_globally(
+    vision: torch.nn.Module, state: Tensor, taps: Sequence[Tensor], ratios: Tensor, bias: Tensor
+) -> Tensor:
+    """What the projector is given, (images, tiles, patches, width of all), of an exit state and its taps."""
+    shape = (vision.max_num_tiles, -1)
+    hidden = vision.layernorm_post(state).unflatten(1, shape)
+    hidden = vision.post_tile_positional_embedding(hidden, ratios.to(hidden.device)[:, None]).flatten(1, 2)
+    for block in vision.global_transformer.layers:
+        hidden = block(hidden, attention_mask=bias)
+    hidden = torch.cat([hidden, torch.stack(taps, -1).flatten(2)], -1)
+    return hidden.unflatten(1, shape)[:, :, : vision.num_patches]

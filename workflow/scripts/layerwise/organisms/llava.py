@@ -2,15 +2,14 @@
 
 A recipe is one file that shapes a model family for the synthetic world. Training calls its functions:
 `new_vision`, `new_model`, `load_vision`, `load_model`, `new_processor`, `vision_states`, `vision_parameters`,
-`exit_states`, `language_parameters` and `answer_logits`; and it has the token ids `PAD` and `EOS`. Settings are dicts
-with the keys of `config.Organism`. B is the batch, P the 25 patches.
+`language_states`, `language_parameters` and `answer_logits`; probing calls `exit_states`. Settings are dicts with the
+keys of `config.Organism`. B is the batch, P the 25 patches.
 """
 
 from collections.abc import Collection
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,
@@ -20,23 +19,17 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
-    PreTrainedTokenizerFast,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, rotate_half
 
 from layerwise.exits.llava import Family
 from layerwise.organisms import language, world
+from layerwise.organisms.tokens import LONGEST, chat_template, tokenizer
 
 Vision, Model = CLIPVisionModel, LlavaForConditionalGeneration
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<image>", "<unk>")
 PAD, BOS, EOS, IMAGE, _ = range(len(SPECIAL))
-LONGEST = 64  # tokens of a prompt and its answer: 1 + 25 + 7 + 4 in this world
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }} {% endif %}"
-    "{% endfor %}{% endfor %}" + language.QUESTION_END
-)
 
 
 def new_vision(vision: dict) -> Vision:
@@ -101,20 +94,6 @@ def load_model(folder: Path) -> Model:
 
 def new_processor() -> LlavaProcessor:
     """The world's pixels and words as the model's inputs: nothing is resized, one token a word."""
-    tokens = {word: index for index, word in enumerate([*SPECIAL, *language.vocabulary()])}
-    words = Tokenizer(models.WordLevel(tokens, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        padding_side="left",
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        unk_token="<unk>",
-        additional_special_tokens=["<image>"],
-        model_max_length=LONGEST,
-        clean_up_tokenization_spaces=False,
-    )
     images = CLIPImageProcessorPil(
         do_resize=False,
         do_center_crop=False,
@@ -125,11 +104,11 @@ def new_processor() -> LlavaProcessor:
     )
     return LlavaProcessor(
         images,
-        tokenizer,
+        tokenizer([*SPECIAL, *language.vocabulary()], "<image>"),
         patch_size=world.CELL,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=chat_template("<image>"),
     )
 
 
@@ -156,6 +135,9 @@ def vision_parameters(encoder: Vision, layer: int, frozen: int = 0) -> list[nn.P
 def exit_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
     """States of the patches (B, P, width) at each exit layer, before the projector."""
     return Family(model, None).exit_states(pixel_values, layers)
+
+
+language_states = exit_states  # what the language side is given of an image; its `states` below
 
 
 def language_parameters(model: Model) -> list[nn.Parameter]:

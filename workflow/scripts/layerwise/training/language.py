@@ -24,7 +24,7 @@ IMAGES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Cache:
-    """Training images by their scenes, and the encoder's states of them: (layers, images, patches, width)."""
+    """Training images by their scenes, and what the language side is given of them: (layers, images, tokens, width)."""
 
     scenes: world.Scenes
     states: Tensor
@@ -45,7 +45,7 @@ def encode(recipe: ModuleType, model: nn.Module, layers: Sequence[int], count: i
     parts = []
     for start in range(0, count, IMAGES_AT_ONCE):
         pixel_values = torch.from_numpy(world.pixel_values(images[start : start + IMAGES_AT_ONCE]))
-        states = recipe.exit_states(model, pixel_values, layers)
+        states = recipe.language_states(model, pixel_values, layers)
         parts.append(torch.stack([states[layer] for layer in layers]))
     return Cache(scenes, torch.cat(parts, 1))
 
