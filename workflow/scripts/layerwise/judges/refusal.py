@@ -9,7 +9,8 @@ sentences.
 
 Limits: English only; a refusal that comes late, or that is no more than a change of subject, is missed; a refusal
 followed by compliance counts as a refusal (the "partial refusal" of XSTest, Röttger et al. 2024); a plea of inability
-("I cannot see the image") counts as one too.
+("I cannot see the image") counts as one too. Precision and recall are measured against the truth of the synthetic
+world alone; no responses labelled by people are at hand.
 """
 
 import re
