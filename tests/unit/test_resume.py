@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
 
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from layerwise.records import Response
 from layerwise.resume import Rows
@@ -121,7 +121,7 @@ with Rows(sys.argv[2], Response, {("a", 0): "k", ("b", 0): "k"}) as rows:
         rows.append([Response("k", "b", "model", 0, "by the orphan", 3, "stop")])
         rows.finish()
     else:
-        time.sleep(60)
+        signal.pause()
 """
 
 
