@@ -13,6 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -43,6 +44,15 @@ def source(spec: dict, sources: dict[str, Path], name: str) -> Path:
             f"Given: {', '.join(sorted(sources)) or 'none'}."
         )
     return sources[name]
+
+
+def choice(spec: dict, options: dict, key: str, allowed: Iterable[str]) -> str:
+    """The value of an option that is one of a few words; raises InputError for another."""
+    if options[key] not in allowed:
+        raise InputError(
+            f"{_yaml(spec)}: key 'options.{key}': there is no {options[key]!r}; allowed: {', '.join(allowed)}."
+        )
+    return options[key]
 
 
 def _yaml(spec: dict) -> str:
@@ -159,6 +169,16 @@ def draw(
     return [item for name in order[:size] for item in clusters[name]]
 
 
+def in_turn(groups: Iterable[Iterable[Item]]) -> list[Item]:
+    """The first item of each group, then the second of each, and so on; groups that are used up drop out.
+
+    So however many of the first are taken, the groups have equal shares of them, as long as the smallest lasts.
+    """
+    nothing = object()
+    rounds = zip_longest(*groups, fillvalue=nothing)
+    return [item for items in rounds for item in items if item is not nothing]
+
+
 def coco_images(archive: Archive) -> dict[int, str]:
     """COCO image id -> member name, of an archive with COCO's names of 2017 (`val2017/000000000139.jpg`)."""
     found = {}
@@ -170,6 +190,36 @@ def coco_images(archive: Archive) -> dict[int, str]:
             f"{archive.path}: no image named like 000000000139.jpg. It is another archive than COCO's val2017.zip."
         )
     return found
+
+
+def numbered_images(archive: Archive) -> dict[int, str]:
+    """Number of the image -> member name, of an archive with names like `images/17.png`."""
+    found = {}
+    for name in archive.names:
+        if match := re.fullmatch(r"(?:.*/)?images/(\d+)\.png", name):
+            found[int(match[1])] = name
+    if not found:
+        raise InputError(f"{archive.path}: no image named like images/17.png. Is it another archive?")
+    return found
+
+
+def images_beside(ids: list[str], spec: dict, sources: dict[str, Path], folder: Path) -> list[dict]:
+    """An image for each prompt, out of the numbered ones in source `images`: the prompts' two fields of it.
+
+    The first prompt gets the first image of `draw`'s order, and so on. So data sets with one seed show the same images,
+    which then tell nothing of what is asked. With `image: none` nothing is written. Raises InputError for too few.
+    """
+    archive = Archive(source(spec, sources, "images"))
+    members = numbered_images(archive)
+    if len(members) < len(ids):
+        raise InputError(f"{archive.path}: {len(ids)} prompts, but only {len(members)} images. Lower key 'size'.")
+    if spec["image"] == "none":
+        return [{"image": None, "image_sha256": None}] * len(ids)
+    shown = [members[number] for number in draw(members, spec["seed"], len(ids))]
+    return [
+        save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
+        for id, member in zip(ids, shown, strict=True)
+    ]
 
 
 def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> dict[str, str]:
