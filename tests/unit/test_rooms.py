@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "predictions": {"evidence", "frames"},
     "assets": {"config"},
     "plan": {"config"},
+    "provenance": set(),
     "checkpoints": {"assets"},
     "exits": set(),
     "engine": {"exits"},
@@ -82,6 +83,7 @@ LIGHT = (
     "rawdata",
     "assets",
     "plan",
+    "provenance",
 )
 HEAVY = {"torch", "transformers", "accelerate", "detoxify"}
 
