@@ -12,6 +12,7 @@ from tidy import EXPERIMENTS, Results
 BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "utility", "drift")
 OF_ORGANISMS = ("probes", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
+DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
 DRAWN += [(name, figure) for name in ("tiny", "short") for figure in OF_ORGANISMS] + [("tiny", "dose")]
 
 

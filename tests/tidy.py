@@ -1,6 +1,6 @@
-"""Small but whole result files, for the tests of figures, tables and numbers: three experiments with made-up values.
+"""Small but whole result files, for the tests of figures, tables and numbers: experiments with made-up values.
 
-Values are drawn at random with a fixed seed, within what is possible (the four outcomes add up to 1), so a test that
+Values are drawn at random with a fixed seed, within what is possible (the outcomes add up to 1), so a test that
 passes does not hang on their shape.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from conftest import ROOT
 from layerwise import config, frames, spec
-from layerwise.outcomes import OUTCOMES
+from layerwise.outcomes import possible, source
 
 COLUMNS = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
 EXPERIMENTS = {
@@ -44,6 +44,13 @@ models: [llava-1.5-7b, llama-3.2-11b-vision]
 datasets: [advbench-coco, xstest, vqa-v2]
 judges: [refusal, coherence, toxicity, vqa, truth]
 outcome: {refusal: refusal, coherence: coherence, harm: toxicity}
+""",
+    "answered": """
+title: No judge of harm
+models: [llava-1.5-7b]
+datasets: [advbench-coco, xstest, vqa-v2]
+judges: [refusal, coherence, vqa]
+outcome: {refusal: refusal, coherence: coherence}
 """,
 }
 
@@ -78,13 +85,11 @@ class Results:
 def metrics(study: config.Study) -> pd.DataFrame:
     """A metrics table: single layers, the default layer's group, groups, means over seeds."""
     draw = np.random.default_rng(7)
-    outcome = study.experiment.outcome
-    source = outcome.truth or f"{outcome.refusal}+{outcome.coherence}+{outcome.harm}"
     rows = []
     for subject in study.subjects:
         for layer in subject.layers:
             for dataset in study.experiment.datasets:
-                for judge, metric, value, n in _values(draw, dataset, source):
+                for judge, metric, value, n in _values(draw, dataset, study):
                     low = max(-1 if metric == "discrimination" else 0, value - 0.07)
                     about = (subject.id, subject.arm or "", "" if subject.seed is None else str(subject.seed), dataset)
                     group = _group(layer, subject.model.blocks)
@@ -104,14 +109,19 @@ def metrics(study: config.Study) -> pd.DataFrame:
     return table.astype({"layer": "Int64", "n": int})
 
 
-def _values(draw: np.random.Generator, dataset: str, source: str) -> list[tuple[str, str, float, int]]:
+def _values(draw: np.random.Generator, dataset: str, study: config.Study) -> list[tuple[str, str, float, int]]:
     if "vqa" in dataset:
         return [("vqa", "utility", draw.random(), 50)]
-    shares = draw.dirichlet([1, 1, 1, 1])
-    found = [(source, name, share, 40) for name, share in zip(OUTCOMES, shares, strict=True)]
+    roles = study.experiment.outcome.model_dump()
+    judge, outcomes = source(roles), possible(roles)
+    shares = draw.dirichlet([1] * len(outcomes))
+    found = [(judge, name, share, 40) for name, share in zip(outcomes, shares, strict=True)]
     over_refusal = draw.random()
-    found += [(source, "over_refusal", over_refusal, 40), (source, "harmful_on_benign", draw.random(), 40)]
-    found += [(source, "discrimination", shares[0] - over_refusal, 40), ("toxicity", "toxicity", draw.random(), 40)]
+    found += [(judge, "over_refusal", over_refusal, 40), (judge, "discrimination", shares[0] - over_refusal, 40)]
+    if "harmful" in outcomes:
+        found.append((judge, "harmful_on_benign", draw.random(), 40))
+    if "toxicity" in study.judges:
+        found.append(("toxicity", "toxicity", draw.random(), 40))
     return found
 
 
@@ -142,7 +152,7 @@ def paired(study: config.Study) -> pd.DataFrame:
         seed = "" if subject.seed is None else str(subject.seed)
         for layer in set(subject.layers) - {subject.model.default_layer}:
             for dataset in study.experiment.datasets:
-                metric = "utility" if "vqa" in dataset else "harmful"
+                metric = "utility" if "vqa" in dataset else possible(study.experiment.outcome.model_dump())[1]
                 value = draw.uniform(-1, 1)
                 test = (40, 5, 3, draw.random(), draw.random())
                 about = (subject.id, subject.arm or "", seed, dataset, layer, metric)

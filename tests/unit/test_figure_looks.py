@@ -40,7 +40,7 @@ def test_an_arm_has_one_colour_and_the_palette_decides(experiments):
 
 
 def test_cues_and_outcomes_share_no_colour_with_arms():
-    sets = [set(style.OKABE_ITO), set(style.CUES.values()), set(style.OUTCOMES.values())]
+    sets = [set(style.OKABE_ITO), set(style.CUES.values()), set((style.ANSWERED | style.OUTCOMES).values())]
     assert all(not one & other for one, other in itertools.combinations(sets, 2))
 
 
@@ -97,7 +97,7 @@ def test_captions_state_the_real_settings(experiments):
         results = experiments[name]
         module = figures.load(figure)
         text = module.caption(module.data(results.frames, results.subjects), style.Style(results.study))
-        organisms = name != "real"
+        organisms = name in ("tiny", "short")
         assert ("Model organisms" in text and "not LLaVA or Llama" in text) is organisms
         if figure != "predictions":
             assert re.search(r"n = \d+", text)
@@ -107,7 +107,8 @@ def test_captions_state_the_real_settings(experiments):
             )
             assert seeds in text
         if figure in ("refusal-and-harm", "outcomes"):
-            assert ("Truth of the world" if organisms else "Refusal rules, then Coherence rules, then") in text
+            assert ("Truth of the world" if organisms else "Refusal rules, then Coherence rules") in text
+            assert ("no judge here calls" in text) is (name == "answered")
 
 
 def test_the_interval_in_a_caption_is_the_widest_half_width(experiments):

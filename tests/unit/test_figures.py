@@ -70,6 +70,22 @@ def test_stacked_outcomes_are_the_shares_and_add_up(experiments):
     np.testing.assert_allclose(sum(np.array(one) for one in heights.values()), 100, rtol=1e-6)
 
 
+def test_where_no_judge_tells_harm_the_answered_share_stands_in_its_place(experiments):
+    data, figure = shown(experiments["answered"], "refusal-and-harm")
+    assert set(data["metric"]) == {"answered", "refusal"}
+    assert figure.axes[0].get_ylabel() == "Answered (%)"
+    above = data[(data["dataset"] == "advbench-coco") & (data["metric"] == "answered")].sort_values("layer")["value"]
+    (drawn,) = marked(figure.axes[0]).values()
+    np.testing.assert_allclose(drawn, 100 * above, rtol=1e-9)
+    data, figure = shown(experiments["answered"], "outcomes")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["answered", "incoherent", "refusal", "default layer"]
+    bars = [one for one in figure.axes[0].collections if isinstance(one, PolyCollection)]
+    heights = [[path.get_extents().height for path in one.get_paths()] for one in bars]
+    assert len(heights) == 3
+    np.testing.assert_allclose(np.sum(heights, axis=0), 100, rtol=1e-6)
+
+
 def test_extra_doses_are_shown_in_their_own_figure_alone(experiments):
     results = experiments["tiny"]
     data, _ = shown(results, "refusal-and-harm")

@@ -185,6 +185,18 @@ def test_the_guards_own_rate_is_never_mixed_with_harm(subjects):
     assert harmful < unsafe, "refusals and gibberish that the guard flags are not harm"
 
 
+def test_without_a_judge_of_harm_nothing_is_called_harmful(subjects, given):
+    table, pairs = tables(subjects, prompts(), given, RULES | {"harm": None})
+    judged, _ = tables(subjects, prompts(), given, RULES)
+    found = set(table["metric"])
+    assert {"refusal", "answered", "incoherent", "over_refusal", "discrimination"} < found
+    assert not {"harmful", "harmless", "harmful_on_benign"} & found
+    where = {"seed": "100", "dataset": "world-deep", "layer": 1, "group": "Early"}
+    parts = [row(judged, **where, metric=metric)["value"] for metric in ("harmful", "harmless")]
+    assert row(table, **where, metric="answered", judge="words+rules")["value"] == pytest.approx(sum(parts))
+    assert set(pairs["metric"]) == {"refusal", "answered", "utility"}
+
+
 def test_a_cell_that_lacks_rows_has_a_smaller_n_and_an_empty_one_no_row(subjects, given):
     name = subjects[0]["name"]
     left = [v for v in given if v.model != name or v.layer != 8 or v.prompt_id < "world-deep-0010"]

@@ -186,6 +186,19 @@ def test_little_refusal_at_the_default_layer_is_said(experiments):
     assert "No aligned model refuses" not in sentences(results, metrics=metrics)["seen.refusal-and-harm"]
 
 
+def test_where_no_judge_tells_harm_there_is_no_attack_success(experiments, written):
+    numbers = written["answered"]
+    assert not any(re.match(r"(\w+\.)?(asr|harmful|harmless)\b", key) for key in numbers)
+    metrics = experiments["answered"].frames["metrics"]
+    row = metrics[(metrics["metric"] == "answered") & (metrics["layer"] == 3) & (metrics["dataset"] == "advbench-coco")]
+    assert numbers["answered.llava-1.5-7b.advbench-coco.layer-03"]["value"] == pytest.approx(row["value"].item())
+    assert "difference.answered.llava-1.5-7b.advbench-coco.layer-03" in numbers
+    assert numbers["setting.n.advbench-coco.harmful"]["value"] == 40
+    assert "the share answered differs most" in numbers["seen.refusal-and-harm"]["text"]
+    assert "harm" not in numbers["seen.refusal-and-harm"]["text"].replace("harmful prompts", "")
+    assert "answered" in numbers["seen.outcomes"]["text"]
+
+
 def test_a_change_is_of_the_same_seed_and_spans_the_seeds(experiments):
     results = experiments["tiny"]
     metrics = results.frames["metrics"].copy()

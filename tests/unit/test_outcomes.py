@@ -1,13 +1,14 @@
-"""Four outcomes, one a response, in a fixed order of precedence."""
+"""One outcome a response, in a fixed order of precedence."""
 
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerwise.outcomes import OUTCOMES, outcomes, source
+from layerwise.outcomes import OUTCOMES, WITHOUT_HARM, outcomes, possible, source
 
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
+UNJUDGED = RULES | {"harm": None}
 ROW = st.tuples(
     st.sampled_from(["refusal", "answer"]),
     st.sampled_from(["incoherent", "coherent"]),
@@ -37,6 +38,16 @@ def test_each_response_has_one_outcome_so_shares_add_up(rows):
     found = pd.Series(of(*rows))
     assert set(found) <= set(OUTCOMES)
     assert sum(found.eq(outcome).sum() for outcome in OUTCOMES) == len(rows)
+
+
+@given(st.lists(ROW, min_size=1))
+def test_without_a_judge_of_harm_harmful_and_harmless_are_answered(rows):
+    labels = pd.DataFrame(rows, columns=["words", "rules", "guard"])
+    found, judged = outcomes(labels, UNJUDGED), outcomes(labels, RULES)
+    assert set(found) <= set(WITHOUT_HARM) == set(possible(UNJUDGED))
+    assert found.tolist() == judged.replace({"harmful": "answered", "harmless": "answered"}).tolist()
+    assert possible(RULES) == possible(TRUTH) == OUTCOMES
+    assert source(UNJUDGED) == "words+rules"
 
 
 def test_a_response_that_a_judge_missed_has_no_outcome_even_if_it_is_a_refusal():

@@ -31,10 +31,12 @@ PUBLISHED = {
     "judges": ["coherence", "guard", "refusal", "toxicity", "vqa"],
     "harm": "guard",
 }
+UNJUDGED = PUBLISHED | {"judges": ["coherence", "refusal", "vqa"], "harm": None}
 EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
     "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
     "paper": (PUBLISHED, FIGURES, TABLES),
+    "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], TABLES),
 }
 ABSTRACT = [
     "discrimination.default-on-robust.world-deep.default",
@@ -67,7 +69,8 @@ class Repository:
             (self.results / "tables" / f"{table}.txt").write_text("A note.\n")
         if name == "paper":
             (self.results / "tables" / "judges.csv").write_text("Note\nNo judge knows the truth.\n")
-        keys = [*(f"seen.{figure}" for figure in figures), *ABSTRACT]
+        keys = [f"seen.{figure}" for figure in figures]
+        keys += ["answered.llava.advbench-coco.layer-03"] if name == "answered" else ABSTRACT
         self.numbers = {key: {"text": "12.3 %", "source": "metrics.csv:7", "rule": "metrics"} for key in keys}
 
     def arguments(self) -> list[str]:
@@ -113,7 +116,14 @@ def test_a_section_stands_where_its_files_do(repository) -> None:
         found = repository(name)
         found.build()
         there[name] = [section for section in sections if section in found.headings()]
-    assert there == {"bench": sections, "smoke": sections[1:], "paper": []}
+    assert there == {"bench": sections, "smoke": sections[1:], "paper": [], "answered": []}
+
+
+def test_where_no_judge_tells_harm_the_paper_speaks_of_answers(repository) -> None:
+    for name, heading in (("paper", "Refusal and harm by exit layer"), ("answered", "Refusals and answers by exit")):
+        found = repository(name)
+        found.build()
+        assert heading in found.headings()
 
 
 def test_every_figure_and_table_links_its_data(repository) -> None:

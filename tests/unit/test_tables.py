@@ -89,6 +89,14 @@ def test_outcomes_has_every_group_of_every_series_and_the_values_of_the_metrics(
     assert "[" in single["Harmful"] and "×" not in single["n"]
 
 
+def test_outcomes_of_an_experiment_without_a_judge_of_harm_has_a_column_of_answers(experiments):
+    table = make(experiments["answered"], "outcomes").rows
+    assert {"Refused", "Answered", "Incoherent"} < set(table)
+    assert not {"Harmful", "Harmless", "Harmful on benign"} & set(table)
+    assert "Answered" not in make(experiments["real"], "outcomes").rows
+    assert set(make(experiments["answered"], "paired").rows["Metric"]) == {"Answered", "Answered right"}
+
+
 def test_paired_has_a_column_of_differences_for_each_seed(experiments):
     results = experiments["tiny"]
     table = make(results, "paired")

@@ -10,7 +10,7 @@ FRAMES = {
 }
 FRAMES |= {"probes": PROBES, "published": ["paper/published.yaml"]}
 
-# What each figure and table is made from. Some need organisms, or organisms of several depths.
+# What each figure and table is made from. Some need a judge, organisms, or organisms of several depths.
 FIGURE_INPUTS = {
     "refusal-and-harm": ["metrics"],
     "outcomes": ["metrics"],
@@ -26,6 +26,8 @@ TABLE_INPUTS = {
     "agreement": ["agreement"],
     "published": ["published", "metrics"],
 }
+if not any(judge.judge == "toxicity" for judge in STUDY.judges.values()):
+    del FIGURE_INPUTS["toxicity"]
 if ORGANISMS:
     FIGURE_INPUTS |= {"probes": ["metrics", "probes"], "predictions": ["predictions"]}
     TABLE_INPUTS |= {"gates": ["gates"], "predictions": ["predictions"]}

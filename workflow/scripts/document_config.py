@@ -63,7 +63,8 @@ layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit 
 trained even when it is not listed; it is studied only when it is.
 
 **Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
-they decide: a response is a refusal, else incoherent, else harmful, else harmless.
+they decide: a response is a refusal, else incoherent, else harmful, else harmless. Without `outcome.harm` the rest is
+`answered`, and nothing is called harmful.
 """
 OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
 SOURCE = "".join(

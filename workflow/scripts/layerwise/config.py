@@ -217,13 +217,15 @@ class Outcome(Settings):
     truth: Identifier | None = Field(None, description="A judge that names the outcome itself (the synthetic world's).")
     refusal: Identifier | None = Field(None, description="The judge that says what is a refusal.")
     coherence: Identifier | None = Field(None, description="The judge that says what is incoherent.")
-    harm: Identifier | None = Field(None, description="The judge that says what is harmful.")
+    harm: Identifier | None = Field(
+        None, description="The judge that says what is harmful. Absent: the rest is `answered`."
+    )
 
     @model_validator(mode="after")
     def check(self) -> "Outcome":
-        rules = (self.refusal, self.coherence, self.harm)
-        if (self.truth is None) != all(rules) or (self.truth and any(rules)):
-            raise ValueError("give either `truth`, or all of `refusal`, `coherence` and `harm`")
+        rules = (self.refusal, self.coherence)
+        if (self.truth is None) != all(rules) or (self.truth and any((*rules, self.harm))):
+            raise ValueError("give either `truth`, or all of `refusal` and `coherence`, with `harm` if one judges it")
         return self
 
 

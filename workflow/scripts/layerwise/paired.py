@@ -13,7 +13,7 @@ COLUMNS = [
     *("model", "arm", "seed", "dataset", "layer", "metric"),
     *("difference", "low", "high", "n", "b", "c", "p", "p_holm"),
 ]
-METRICS = ("refusal", "harmful", "utility")
+METRICS = ("refusal", "harmful", "answered", "utility")
 
 
 def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The four outcomes of responses to harmful prompts, stacked by exit layer, for each series and each data set."""
+"""The outcomes of responses to harmful prompts, stacked by exit layer, for each series and each data set."""
 
 import textwrap
 
@@ -11,15 +11,16 @@ from pandas import DataFrame
 
 from layerwise import frames as results
 from layerwise.figures import captions, lines
-from layerwise.figures.style import DOUBLE, INK, OUTCOMES, Style, grid, mark_partial, title
+from layerwise.figures.style import ANSWERED, DOUBLE, INK, OUTCOMES, Style, grid, mark_partial, title
 
 WIDTH = 0.86
 # Bars would hide a line, so the default layer is marked above them.
+COLOURS = ANSWERED | OUTCOMES
 DEFAULT = {"marker": "v", "color": INK, "markersize": 3.5, "markeredgewidth": 0}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    return results.cells(frames["metrics"], results.studied(subjects), list(OUTCOMES))
+    return results.cells(frames["metrics"], results.studied(subjects), list(COLOURS))
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
@@ -36,7 +37,9 @@ def draw(data: DataFrame, style: Style) -> Figure:
         place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]), pad=7)
     figure.supxlabel("Exit layer", size=7)
     figure.supylabel("Share of responses (%)", size=7)
-    handles = [Patch(facecolor=OUTCOMES[name], hatch=_hatch(name), edgecolor="white", label=name) for name in OUTCOMES]
+    handles = [
+        Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=name) for name in _stacked(data)
+    ]
     handles.append(Line2D([], [], **DEFAULT, linestyle="none", label="default layer"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     mark_partial(figure, data)
@@ -44,26 +47,34 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 
 def _stack(axes: Axes, own: DataFrame) -> None:
-    """One bar a layer, in percent; whiskers for harmful from below and for refusal from above."""
+    """One bar a layer, in percent; whiskers for the lowest outcome from below and for refusal from above."""
     table = own[own["mean"]].pivot(index="layer", columns="metric", values=["value", "low", "high"]) * 100
     at = table.index.astype(float)
-    tops = table["value"][list(OUTCOMES)].cumsum(axis=1)
-    for outcome, colour in OUTCOMES.items():
+    stacked = _stacked(own)
+    tops = table["value"][stacked].cumsum(axis=1)
+    for outcome in stacked:
         top, bottom = tops[outcome], tops[outcome] - table["value"][outcome]
         corners = [
             [(x - WIDTH / 2, low), (x - WIDTH / 2, high), (x + WIDTH / 2, high), (x + WIDTH / 2, low)]
             for x, low, high in zip(at, bottom, top, strict=True)
         ]
         # One artist for all layers: a rectangle for each bar would take twice the time of everything else.
-        bars = PolyCollection(corners, facecolor=colour, hatch=_hatch(outcome), edgecolor="white", linewidth=0.4)
+        bars = PolyCollection(
+            corners, facecolor=COLOURS[outcome], hatch=_hatch(outcome), edgecolor="white", linewidth=0.4
+        )
         axes.add_collection(bars)
     lines.layers(axes, own)
     axes.set(ylim=(0, 100), yticks=[0, 50, 100])
     axes.plot(own.loc[own["default"], "layer"].iloc[0], 107, **DEFAULT, clip_on=False)
-    for outcome, end in (("harmful", 0), ("refusal", 100)):
+    for outcome, end in ((stacked[0], 0), ("refusal", 100)):
         low, high = (abs(end - table[limit][outcome]) for limit in ("low", "high"))
         axes.vlines(at, low, high, color="white", linewidth=1.7)
         axes.vlines(at, low, high, color=INK, linewidth=0.7)
+
+
+def _stacked(data: DataFrame) -> list[str]:
+    """The outcomes that the judges tell apart, from below; `answered` is the first where none tells what is harmful."""
+    return [outcome for outcome in COLOURS if outcome in set(data["metric"])]
 
 
 def _hatch(outcome: str) -> str | None:
@@ -72,8 +83,11 @@ def _hatch(outcome: str) -> str | None:
 
 
 def caption(data: DataFrame, style: Style) -> str:
+    lowest = _stacked(data)[0]
+    answers = "compliance with the harm, an answer that is not the harm"
+    if lowest == "answered":
+        answers = "an answer (no judge here calls it harmful or harmless)"
     return captions.join(
-        "Outcome of the responses to harmful prompts, by exit layer: refusal, compliance with the harm, an answer"
-        " that is not the harm, or no answer.",
-        captions.settings(data, style, bars="harmful share from below and refusal from above"),
+        f"Outcome of the responses to harmful prompts, by exit layer: refusal, {answers}, or no answer.",
+        captions.settings(data, style, bars=f"{lowest} share from below and refusal from above"),
     )

@@ -1,4 +1,7 @@
-"""Harmful share and refusal of harmful prompts, by exit layer, for each arm or model and each data set."""
+"""Harmful share and refusal of harmful prompts, by exit layer, for each arm or model and each data set.
+
+Where no judge tells what is harmful, the share that is answered stands in the harmful share's place.
+"""
 
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -7,7 +10,7 @@ from layerwise import frames as results
 from layerwise.figures import captions, lines
 from layerwise.figures.style import DOUBLE, Style, grid, mark_partial, title
 
-METRICS = {"harmful": "Harmful (%)", "refusal": "Refused (%)"}
+METRICS = {"harmful": "Harmful (%)", "answered": "Answered (%)", "refusal": "Refused (%)"}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -17,8 +20,9 @@ def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
 def draw(data: DataFrame, style: Style) -> Figure:
     data, looks = data.assign(line=lines.named(data)), lines.looks(data, style)
     datasets = list(data["dataset"].unique())
-    figure, axes = grid(len(METRICS), len(datasets), DOUBLE, 3.4, sharex=True, sharey=True)
-    for row, (metric, label) in zip(axes, METRICS.items(), strict=True):
+    metrics = {metric: label for metric, label in METRICS.items() if metric in set(data["metric"])}
+    figure, axes = grid(len(metrics), len(datasets), DOUBLE, 3.4, sharex=True, sharey=True)
+    for row, (metric, label) in zip(axes, metrics.items(), strict=True):
         for place, dataset in zip(row, datasets, strict=True):
             lines.panel(place, data[(data["metric"] == metric) & (data["dataset"] == dataset)], looks)
             lines.percent(place, data)
@@ -33,6 +37,12 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "Share of harmful prompts complied with (above) and refused (below), by exit layer.",
+        f"Share of harmful prompts {_above(data)} and refused (below), by exit layer.",
         captions.settings(data, style),
     )
+
+
+def _above(data: DataFrame) -> str:
+    if "harmful" in set(data["metric"]):
+        return "complied with (above)"
+    return "answered (above: neither refused nor incoherent; no judge here calls an answer harmful or harmless)"

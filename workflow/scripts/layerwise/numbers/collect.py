@@ -155,7 +155,7 @@ def settings(frames: dict[str, pd.DataFrame], spec: dict, source: str) -> Iterat
             value = int(subjects[key].iloc[0])
             yield f"setting.{key.replace('_', '-')}.{model}", record(value, str(value), "spec", "number")
     single = frames["metrics"][frames["metrics"]["layer"].notna() & (frames["metrics"]["seed"] != "all")]
-    for metric, kind in (("harmful", "harmful"), ("over_refusal", "benign"), ("utility", "vqa")):
+    for metric, kind in (("refusal", "harmful"), ("over_refusal", "benign"), ("utility", "vqa")):
         for dataset, n in single[single["metric"] == metric].groupby("dataset", sort=False)["n"].max().items():
             yield f"setting.n.{dataset}.{kind}", record(n, str(n), source, "metrics")
     for pin in spec.get("pins", []):

@@ -83,25 +83,27 @@ def _bare(value: float) -> str:
 
 
 def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """Where the harmful share differs most from that at the default layer, on each data set."""
-    cells = results.cells(frames["metrics"], subjects, ["harmful", "refusal"])
+    """Where the harmful share, or the one answered, differs most from that at the default layer, on each data set."""
+    cells = results.cells(frames["metrics"], subjects, ["harmful", "answered", "refusal"])
     refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"]]
     if (refusals["value"] < REFUSES).all():
         yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default exit."
-    for dataset, rows in changes(cells[cells["metric"] == "harmful"]).groupby("dataset", sort=False):
+    acts = cells[cells["metric"] != "refusal"]
+    what = "harmful share" if acts["metric"].eq("harmful").any() else "share answered"
+    for dataset, rows in changes(acts).groupby("dataset", sort=False):
         sizes = rows["change"].abs()
         row = rows.loc[sizes.idxmax()]
         rest = sizes.drop(sizes.idxmax())
         others = f"; for the others by at most {number(rest.max())} points" if len(rest) else ""
         yield (
-            f"{names.datasets[dataset]}: against the default exit ({row['default_layer']}) the harmful share differs"
+            f"{names.datasets[dataset]}: against the default exit ({row['default_layer']}) the {what} differs"
             f" most for {series(row, names)}, at exit {row['layer']}, {change(row, frames.get('paired'))}{others}."
         )
 
 
 def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """Where the outcomes differ most from those at the default layer."""
-    cells = results.cells(frames["metrics"], subjects, ["harmful", "harmless", "incoherent", "refusal"])
+    cells = results.cells(frames["metrics"], subjects, ["answered", "harmful", "harmless", "incoherent", "refusal"])
     table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )

@@ -10,6 +10,7 @@ METRICS = {
     "refusal": "Refused",
     "harmful": "Harmful",
     "harmless": "Harmless",
+    "answered": "Answered",
     "incoherent": "Incoherent",
     "unsafe": "Guard: unsafe",
     "toxicity": "Toxicity × 100",
