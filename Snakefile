@@ -37,7 +37,7 @@ onerror:
 wildcard_constraints:
     id="|".join(map(re.escape, STUDY.models)),
     seed=r"\d+",
-    dataset="|".join(map(re.escape, STUDY.datasets)),
+    dataset="|".join(map(re.escape, STUDY.datasets | STUDY.training_data)),
     judge="|".join(map(re.escape, STUDY.judges)),
     subject="|".join(map(re.escape, SUBJECTS)),
 
@@ -45,6 +45,7 @@ wildcard_constraints:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/assets.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/joined.smk"
 include: "workflow/rules/prompts.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"

@@ -138,7 +138,7 @@ SPOILT_MODELS = {
         "organism",
         "organism:",
         f"source: {URL}\norganism:",
-        ["either `source`", "or `organism`"],
+        ["one of `source`", "`organism` or `joined`"],
     ),
     "source of no kind": ("organism", "organism:", "source: {kind: ftp}\norganism:", ["'source.kind'", "'hub', 'url'"]),
     "inherits nothing": ("organism-smoke", "inherits: organism", "inherits: organizm", ["'inherits'", "mean organism"]),

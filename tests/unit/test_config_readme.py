@@ -7,14 +7,19 @@ from pydantic import BaseModel
 
 import document_config
 from conftest import ROOT
-from layerwise import config
+from layerwise import config, recipes, sources
 from layerwise.records import InputError
 
 PAGE = ROOT / "config" / "README.md"
 
 
-def settings_of(module: object) -> list[type[BaseModel]]:
-    return [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, config.Settings)]
+def settings_of(*modules: object) -> list[type[BaseModel]]:
+    """Every model of a YAML file or of a part of one, once."""
+    found = [c for module in modules for c in vars(module).values() if isinstance(c, type)]
+    return [c for c in dict.fromkeys(found) if issubclass(c, sources.Settings) and c is not sources.Settings]
+
+
+SETTINGS = settings_of(config, recipes, sources)
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -31,12 +36,12 @@ def test_a_page_out_of_date_says_what_to_run(tmp_path, monkeypatch) -> None:
     assert old.read_text() == PAGE.read_text()
 
 
-@pytest.mark.parametrize("settings", [s for s in settings_of(config) if s is not config.Settings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_every_key_has_a_row_and_a_description(settings: type[BaseModel]) -> None:
     keys = set(re.findall(r"^\| `(?:[\w\[\]]+\.)*(\w+)` \|", PAGE.read_text(), re.MULTILINE))
     for name, field in settings.model_fields.items():
         assert field.description, f"{settings.__name__}.{name} has no description"
-        nested = field.annotation in settings_of(config)
+        nested = field.annotation in SETTINGS or {*getattr(field.annotation, "__args__", ())} & {*SETTINGS}
         assert name in keys or nested, f"{settings.__name__}.{name} is not on the page"
 
 

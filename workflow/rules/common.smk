@@ -1,6 +1,11 @@
 # Where everything lies: the paths that several rule files name.
 
 
+def one_of(names):
+    """The pattern of a wildcard that is one of these names; of no names, one that nothing matches."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 def weights(model):
     """The weights of one model folder of this experiment."""
     return f"{RESULTS}/models/{model}/model.safetensors"
@@ -13,7 +18,7 @@ def receipt(asset):
 
 def weights_or_receipt(subject):
     """What holds the weights of a subject."""
-    return receipt(subject) if SUBJECTS[subject].model.source else weights(subject)
+    return receipt(subject) if SUBJECTS[subject].model.source else weights(SUBJECTS[subject].weights)
 
 
 def responses(subject, layers=None):

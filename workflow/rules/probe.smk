@@ -13,7 +13,7 @@ rule probe:
     """Fit linear probes on the features of every exit layer of one model."""
     input:
         weights=lambda wildcards: weights_or_receipt(wildcards.subject),
-        prompts=lambda wildcards: [] if SUBJECTS[wildcards.subject].arm else PROMPTS,
+        prompts=lambda wildcards: [] if SUBJECTS[wildcards.subject].model.organism else PROMPTS,
     output:
         f"{RESULTS}/probes/{{subject}}.csv",
     log:

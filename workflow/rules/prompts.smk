@@ -4,13 +4,14 @@
 #   results/{experiment}/prompts/{dataset}.jsonl      with the sha256 of each image
 #   results/{experiment}/prompts/images/{dataset}/    the images, as shown to the models
 
+DATASETS = STUDY.datasets | STUDY.training_data
 PROMPTS = [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in STUDY.datasets]
 
 
 rule build_prompts:
     """Build the prompts of one data set, with their images."""
     input:
-        lambda wildcards: [receipt(f"{wildcards.dataset}.{name}") for name in STUDY.datasets[wildcards.dataset].sources],
+        lambda wildcards: [receipt(f"{wildcards.dataset}.{name}") for name in DATASETS[wildcards.dataset].sources],
     output:
         f"{RESULTS}/prompts/{{dataset}}.jsonl",
     log:

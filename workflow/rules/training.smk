@@ -14,6 +14,8 @@ rule train_vision:
         curve=f"{RESULTS}/training/{{id}}.vision.s{{seed}}.csv",
     log:
         f"{LOGS}/train_vision/{{id}}.s{{seed}}.log",
+    wildcard_constraints:
+        id=one_of(ORGANISMS),
     conda:
         "../../envs/training.yaml"
     resources:
@@ -37,6 +39,7 @@ rule train_base:
     log:
         f"{LOGS}/train_base/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
+        id=one_of(ORGANISMS),
         arm="|".join(settings.BASES),
     conda:
         "../../envs/training.yaml"
@@ -61,6 +64,7 @@ rule align:
     log:
         f"{LOGS}/align/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
+        id=one_of(ORGANISMS),
         arm="|".join(settings.ALIGNED),
     conda:
         "../../envs/training.yaml"

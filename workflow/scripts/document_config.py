@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from layerwise import config
+from layerwise import config, recipes, sources
 from layerwise.records import InputError, atomic
+from layerwise.yamlfile import ID
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "config" / "README.md"
 HEAD = """\
 # Configuration
 
-<!-- Made by `make docs` from workflow/scripts/layerwise/config.py. Edit the descriptions there, not this page. -->
+<!-- Made by `make docs` from layerwise/{config,recipes,sources}.py. Edit the descriptions there, not this page. -->
 
 An experiment is one YAML file, complete in itself. `config/bench.yaml` is the default; choose another with
 
@@ -49,17 +50,23 @@ SECTIONS = [
     ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
     ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
     ("A judge", config.Judge, ["judges/toxicity.yaml"]),
-    ("An organism", config.Organism, []),
-    ("A source", config.Source, []),
+    ("An organism", recipes.Organism, []),
+    ("A joined model", recipes.Joined, ["models/dino-smol-135m.yaml"]),
+    ("A source", sources.Source, []),
 ]
-PATTERNS = {f"^{config.ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
+PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
 PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
 # Described in a section of their own, because several files have them or because they are long.
-APART = {"Organism": "an [organism](#an-organism)", "Source": "a [source](#a-source)"}
+APART = {
+    "Organism": "an [organism](#an-organism)",
+    "Joined": "a [joined model](#a-joined-model)",
+    "Source": "a [source](#a-source)",
+}
 EXPERIMENT = """\
 **Arms.** `base` learns captions, questions and instructions with the image features of the default exit layer; `robust`
 learns the same at random exit layers. `default` and `default-on-robust` are their safety tuning at the default exit
-layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit layers. An arm that another needs is
+layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit layers, and `text`, of joined models
+alone, safety tuning without an image. An arm that another needs is
 trained even when it is not listed; it is studied only when it is.
 
 **Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
@@ -68,7 +75,7 @@ they decide: a response is a refusal, else incoherent, else harmful, else harmle
 """
 OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
 SOURCE = "".join(
-    f"- `{kind}` needs {', '.join(f'`{key}`' for key in needed)}\n" for kind, (needed, _) in config.SOURCE_KEYS.items()
+    f"- `{kind}` needs {', '.join(f'`{key}`' for key in needed)}\n" for kind, (needed, _) in sources.SOURCE_KEYS.items()
 )
 NOTES = {
     "An experiment": EXPERIMENT,
@@ -83,7 +90,7 @@ def page() -> str:
     return HEAD + "".join(section(*described) for described in SECTIONS)
 
 
-def section(title: str, settings: type[config.Settings], examples: list[str]) -> str:
+def section(title: str, settings: type[sources.Settings], examples: list[str]) -> str:
     """One kind of file: its first sentence, a table of its keys, and files of the project as examples."""
     schema = settings.model_json_schema()
     lines = [

@@ -7,8 +7,8 @@ the checksums and writes the same receipt. Where a token is needed, huggingface_
 from pathlib import Path
 
 from layerwise import assets, jobs
-from layerwise.config import Source
 from layerwise.records import atomic
+from layerwise.sources import Source
 
 
 def main(argv: list[str]) -> None:

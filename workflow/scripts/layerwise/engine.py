@@ -19,9 +19,11 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from layerwise.differences import WEIGHTS, chain
 from layerwise.exits import TILES, Family, load_family
 from layerwise.records import InputError, Prompt, digest, file_digest
 
@@ -75,7 +77,7 @@ def load(folder: Path, settings: dict[str, Any], device_map: str | None = None) 
     `device_map` (accelerate's) the model goes to the first GPU, or stays on the CPU. Raises InputError naming what the
     checkpoint lacks, or where it differs from the settings.
     """
-    folder = Path(folder)
+    folder, *differences = chain(folder)
     lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
     if lacking:
         raise InputError(
@@ -96,6 +98,10 @@ def load(folder: Path, settings: dict[str, Any], device_map: str | None = None) 
         )
         if absent := sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]):
             raise ValueError(f"{len(absent)} weights are missing or of another shape, such as {absent[0]}")
+        for difference in differences:
+            unknown = model.load_state_dict(load_file(difference / WEIGHTS), strict=False).unexpected_keys
+            if unknown:
+                raise ValueError(f"{difference} holds weights that the model has not, such as {unknown[0]}")
         family = make(model.eval(), processor, settings["variant"])
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise InputError(f"the checkpoint {folder} cannot be loaded: {error}") from error
@@ -111,9 +117,12 @@ def load(folder: Path, settings: dict[str, Any], device_map: str | None = None) 
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """sha256 that names a checkpoint: of its weights, configuration and tokenizer, file by file."""
+    """sha256 that names a checkpoint: of its weights, configuration and tokenizer, file by file, and of those below."""
     suffixes = (".safetensors", ".json", ".jinja", ".model", ".txt")
-    return digest({path.name: file_digest(path) for path in Path(folder).iterdir() if path.suffix in suffixes})
+    found = [
+        {path.name: file_digest(path) for path in one.iterdir() if path.suffix in suffixes} for one in chain(folder)
+    ]
+    return digest(found[0] if len(found) == 1 else found)
 
 
 def generate(

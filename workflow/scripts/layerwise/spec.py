@@ -23,6 +23,10 @@ ENVIRONMENTS = SCRIPTS.parents[1] / "envs"
 NEUTRAL = {"layerwise.jobs", "layerwise.gpus"}
 
 
+# The settings that a model is loaded with.
+LOADED = {"family", "blocks", "default_layer", "dtype", "attention", "variant"}
+
+
 class Specs:
     """The spec of every job of a study, one method a rule."""
 
@@ -47,6 +51,33 @@ class Specs:
         steps = {"layerwise_safety_steps" if arm.startswith("layerwise") else "safety_steps"}
         return _spec("align", "training", _recipe(model), seed=seed, arm=arm, **_shape(model, steps))
 
+    def join_parts(self, id: str) -> str:
+        model = self.study.models[id]
+        joined = model.joined.model_dump(include={"image_token", "image_size"})
+        formats = {part: getattr(model.joined, part).format for part in ("vision", "language")}
+        readers = [f"layerwise.parts.{format}" for format in formats.values()]
+        # The projector's first weights are the same for all arms and seeds: they start from one model.
+        return _spec("join_parts", "joining", readers, seed=0, default_layer=model.default_layer, **formats, **joined)
+
+    def train_joined(self, id: str, arm: str, seed: int) -> str:
+        model = self.study.models[id]
+        settings = model.joined.alignment if arm in ALIGNED else model.joined.projector
+        stage = settings.model_dump(exclude={"data", "refused", "refusals", "steps_at_random_exits"})
+        at_random = arm == "robust" or arm.startswith("layerwise")
+        if at_random:
+            stage["steps"] = settings.steps_at_random_exits
+        return _spec(
+            "train_joined",
+            "training",
+            [f"layerwise.exits.{model.family}"],
+            seed=seed,
+            arm=arm,
+            stage=stage,
+            layers=list(range(model.blocks + 1)) if at_random else [model.default_layer],
+            model=model.model_dump(include=LOADED) | {"variant": None},
+            **settings.model_dump(include={"data", "refused", "refusals"}),
+        )
+
     def train_judge(self, id: str) -> str:
         judge = self.study.judges[id]
         return _spec(
@@ -54,20 +85,19 @@ class Specs:
         )
 
     def build_prompts(self, id: str) -> str:
-        dataset = self.study.datasets[id]
+        dataset = (self.study.datasets | self.study.training_data)[id]
         settings = dataset.model_dump(exclude={"display", "sources", "prompts"})
-        settings["limit"] = self.study.experiment.limit
+        settings["limit"] = self.study.experiment.limit if id in self.study.datasets else None
         return _spec("build_prompts", "prompts", [f"layerwise.datasets.{dataset.builder}"], dataset=id, **settings)
 
     def generate(self, subject: Subject) -> str:
         model = subject.model
-        kept = {"family", "blocks", "default_layer", "dtype", "attention", "system_prompt", "variant"}
         return _spec(
             "generate",
             "generation",
             [f"layerwise.exits.{model.family}"],
             subject=subject.name,
-            model=model.model_dump(include=kept),
+            model=model.model_dump(include=LOADED | {"system_prompt"}),
             decoding=self.study.experiment.decoding.model_dump(),
         )
 
@@ -91,7 +121,7 @@ class Specs:
             [f"layerwise.exits.{model.family}", *_recipe(model)],
             subject=subject.name,
             seed=subject.seed,
-            model=model.model_dump(include={"family", "blocks", "default_layer", "dtype", "attention", "variant"}),
+            model=model.model_dump(include=LOADED),
             organism=_organism(model) if model.organism else None,
             probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
         )

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from layerwise.assets.cache import LOCAL, Fetched, describe, make_room, root, writing
-from layerwise.config import Source
 from layerwise.jobs import progress
 from layerwise.records import InputError, file_digest
+from layerwise.sources import Source
 
 __all__ = ["fetch", "root"]
 

@@ -16,8 +16,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from layerwise.assets.cache import Fetched, describe, make_room, root, writing
-from layerwise.config import Source
 from layerwise.records import InputError, digest, file_digest
+from layerwise.sources import Source
 
 __all__ = ["fetch", "root"]
 

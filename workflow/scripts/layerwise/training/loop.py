@@ -1,7 +1,9 @@
 """The one training loop: AdamW, linear warm-up, a linear decay in the second half, clipped gradients."""
 
+import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,6 +29,58 @@ class Point:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class Saved:
+    """Where a long training is kept while it goes on, so that a kill costs a minute of it and changes no byte.
+
+    What was saved counts only for the same `key`, which names all that decides the training. `skip` passes over the
+    batch of a step that was taken before.
+    """
+
+    path: Path
+    key: str
+    skip: Callable[[], object] = lambda: None
+    seconds: float = 60.0
+
+    def skipping(self, skip: Callable[[], object]) -> "Saved":
+        return replace(self, skip=skip)
+
+    def load(self, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> list["Point"]:
+        """Take parameters and optimizer to where they were; returns the curve so far, empty where nothing is saved."""
+        if not self.path.exists():
+            return []
+        try:
+            found = torch.load(self.path, weights_only=True)
+        except Exception:  # whatever is wrong with the file, training from the start is right
+            return []
+        if found["key"] != self.key:
+            return []
+        with torch.no_grad():
+            for parameter, value in zip(parameters, found["parameters"], strict=True):
+                parameter.copy_(value)
+        optimizer.load_state_dict(found["optimizer"])
+        for _ in found["curve"]:
+            self.skip()
+        return [Point(**point) for point in found["curve"]]
+
+    def save(
+        self, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, curve: Sequence["Point"]
+    ) -> None:
+        """Write parameters, optimizer and curve aside, then in one step to `path`."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_name(f"{self.path.name}.tmp")
+        values = {"key": self.key, "parameters": [p.detach() for p in parameters]}
+        values |= {"optimizer": optimizer.state_dict(), "curve": [asdict(point) for point in curve]}
+        with open(aside, "wb") as stream:
+            torch.save(values, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
 def fit(
     name: str,
     stage: str,
@@ -35,11 +89,17 @@ def fit(
     steps: int,
     learning_rate: float,
     warmup: int,
+    saved: Saved | None = None,
 ) -> list[Point]:
-    """Take `steps` steps down the gradient of `loss_of(step)`; `learning_rate` is the peak, `warmup` in steps."""
+    """Take `steps` steps down the gradient of `loss_of(step)`; `learning_rate` is the peak, `warmup` in steps.
+
+    With `saved`, what a killed training had saved there is taken up, and the rest is saved as it goes on.
+    """
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
-    curve: list[Point] = []
-    for step in progress(range(steps), steps, f"{name} {stage}", lambda: f"loss {curve[-1].loss:.3f}"):
+    curve = saved.load(parameters, optimizer) if saved else []
+    last = time.monotonic()
+    left = range(len(curve), steps)
+    for step in progress(left, len(left), f"{name} {stage}", lambda: f"loss {curve[-1].loss:.3f}"):
         rate = rate_at(step, steps, learning_rate, warmup)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -49,6 +109,9 @@ def fit(
         nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
         optimizer.step()
         curve.append(Point(stage, step, loss.item(), rate))
+        if saved and time.monotonic() - last > saved.seconds:
+            saved.save(parameters, optimizer, curve)
+            last = time.monotonic()
     return curve
 
 
