@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "Makefile", "config", "envs", "paper", "profiles", "workflow")
+PARTS = ("Snakefile", "Makefile", "CITATION.cff", "config", "envs", "paper", "profiles", "workflow")
 BUILT = shutil.ignore_patterns("__pycache__", "*.pdf")
 
 

@@ -58,7 +58,7 @@ def made(tmp_path):
     for subject in SUBJECTS:
         weights = f"results/x/models/{subject}/model.safetensors"
         base = subject.replace("default", "base")
-        record(tmp_path, "train", [] if base == subject else [weights.replace(subject, base)], [weights])
+        record(tmp_path, "train", PROMPTS if base == subject else [weights.replace(subject, base)], [weights])
         record(tmp_path, "generate", [weights, *PROMPTS], responses(subject))
     all_responses = [path for subject in SUBJECTS for path in responses(subject)]
     for judge in SPEC["judges"]:
@@ -101,10 +101,10 @@ def test_a_row_hangs_on_its_own_cell_alone(made):
         "results/x/metrics.csv",
         "results/x/verdicts/truth/o.default.s2.jsonl",
         "results/x/responses/o.default.s2/layer-03.jsonl",
-        "results/x/prompts/deep.jsonl",
         "results/x/models/o.default.s2/model.safetensors",
-        # Of another arm, but what the weights were tuned from.
+        # Of another arm and another data set, but what the weights were tuned from and trained with.
         "results/x/models/o.base.s2/model.safetensors",
+        *PROMPTS,
     }
 
 

@@ -14,7 +14,7 @@ TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", 
 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
 TABLE_JOBS = {f"table {name}" for name in TABLES}
-LAST = {"numbers", "paper", "complete"}
+LAST = {"numbers", "paper", "crate", "complete"}
 # What is made from verdicts; the figure of drift is made from features alone.
 AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - {"figure drift"} | TABLE_JOBS | LAST
 JUDGING = {f"judge {judge}" for judge in JUDGES}
@@ -57,7 +57,7 @@ EDITS = {
     "a colour": ((SMOKE, "#D55E00", "#D55E01"), NOTHING),
     "a display name": (("config/models/organism-smoke.yaml", "barely trained", "hardly trained"), NOTHING),
     "the declared throughput": ((SMOKE, "responses_per_second: 500", "responses_per_second: 400"), NOTHING),
-    "the title": ((SMOKE, "title: Smoke", "title: Short"), {"paper", "complete"}),
+    "the title": ((SMOKE, "title: Smoke", "title: Short"), {"paper", "crate", "complete"}),
     "a step of the last stage": (
         ("config/models/organism-smoke.yaml", "safety_steps: 20,", "safety_steps: 21,"),
         ORGANISM
@@ -86,14 +86,14 @@ EDITS = {
     ),
     "one figure": (
         (f"{LIBRARY}/figures/drift.py", "\ndef data(", "\nEXTRA = 1\n\n\ndef data("),
-        {"figure drift", "paper", "complete"},
+        {"figure drift", "paper", "crate", "complete"},
     ),
     "a pin of the judges": (
         ("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"),
         {"train_judge toxicity"} | JUDGING | AGGREGATES,
     ),
     "a comment in an environment": (("envs/judging.yaml", "channels:", "# why\nchannels:"), NOTHING),
-    "the paper's text": (("paper/main.typ", "\n", "\n// a remark\n"), {"paper", "complete"}),
+    "the paper's text": (("paper/main.typ", "\n", "\n// a remark\n"), {"paper", "crate", "complete"}),
     "a profile": (("profiles/slurm/profile.yaml", "jobs: 32", "jobs: 16"), NOTHING),
     "the README of the configuration": (("config/README.md", "\n", "\nA remark.\n"), NOTHING),
 }
@@ -125,7 +125,7 @@ def test_another_number_of_cores_plans_nothing(project):
 
 def test_a_lost_figure_is_drawn_again(project):
     (project.folder / "figures/smoke/drift.pdf").unlink()
-    assert project.planned() == {"figure drift", "paper", "complete"}
+    assert project.planned() == {"figure drift", "paper", "crate", "complete"}
 
 
 def test_a_new_seed_trains_its_own(project):

@@ -2,7 +2,8 @@
 #
 # OUTPUTS
 #   paper/{experiment}.pdf
-#   results/{experiment}/complete.txt   what was made, and what it cost
+#   results/{experiment}/ro-crate-metadata.json   how all of it was made, for machines
+#   results/{experiment}/complete.txt             what was made, and what it cost
 
 
 rule paper:
@@ -30,6 +31,32 @@ rule paper:
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
+rule crate:
+    """Describe the run for machines: every file, every job, what was made from what."""
+    input:
+        citation="CITATION.cff",
+        made=[
+            rules.paper.output,
+            rules.numbers.output,
+            expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLE_INPUTS, suffix=["csv", "tex"]),
+            expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=FIGURE_INPUTS, suffix=["pdf", "svg", "png", "csv"]),
+        ],
+    output:
+        f"{RESULTS}/ro-crate-metadata.json",
+    log:
+        f"{LOGS}/crate.log",
+    conda:
+        "../../envs/provenance.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        spec=SPECS.crate(),
+    shell:
+        "python workflow/scripts/crate.py --spec {params.spec:q} --costs {log:q}.json"
+        " --citation {input.citation:q} --made {input.made:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule complete:
     """Say what was made and what it cost; fail if a cell failed, so that the next run tries it again."""
     input:
@@ -37,6 +64,7 @@ rule complete:
         paper=f"paper/{EXPERIMENT}.pdf",
         tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
         figures=expand(f"{FIGURES}/{{figure}}.pdf", figure=FIGURE_INPUTS),
+        crate=f"{RESULTS}/ro-crate-metadata.json",
     output:
         f"{RESULTS}/complete.txt",
     log:

@@ -18,6 +18,7 @@ from typing import Any
 from layerwise.records import InputError
 
 FOLDER = Path(".snakemake", "metadata")
+ROWS = (".jsonl", ".csv", ".json")
 FORMAT = 6  # of the records; Snakemake is pinned, and raises it when it changes them
 
 
@@ -95,24 +96,28 @@ def _job(record: dict[str, Any], outputs: Sequence[str]) -> Job:
 def chain(made: Mapping[str, Job], last: Iterable[Job], about: Sequence["Choice"] = ()) -> list[Job]:
     """All that some jobs hang on, and themselves: every job after those that hang on it.
 
-    `outputs` and `inputs` of each are cut down to those that were used on the way, and to what is `about`.
+    `outputs` and `inputs` of each are cut down to those that were used on the way, and to what is `about`: a row of a
+    table hangs on some rows of others, but weights on all that they were trained with.
     """
     after: dict[str, list[str]] = {}
-    parts: dict[str, tuple[Job, set[str]]] = {}
+    jobs: dict[str, Job] = {}
+    used: dict[str, set[str]] = {}
+    read: dict[str, set[str]] = {}
     waiting = [(job, job.outputs, "") for job in last]
     while waiting:
         job, outputs, user = waiting.pop()
-        seen = parts.setdefault(job.command, (job, set()))
+        jobs.setdefault(job.command, job)
         after.setdefault(job.command, []).extend([user] if user else [])
-        if seen[1] >= set(outputs):
+        if used.setdefault(job.command, set()) >= set(outputs):
             continue
-        seen[1].update(outputs)
-        for path in narrowed(job.inputs, about):
-            if path in made:
-                waiting.append((made[path], (path,), job.command))
+        used[job.command].update(outputs)
+        rows = all(path.endswith(ROWS) for path in outputs)
+        inputs = narrowed(job.inputs, about if rows else ())
+        read.setdefault(job.command, set()).update(inputs)
+        waiting += [(made[path], (path,), job.command) for path in inputs if path in made]
     return [
-        replace(job, inputs=narrowed(job.inputs, about), outputs=tuple(sorted(outputs)))
-        for job, outputs in (parts[command] for command in TopologicalSorter(after).static_order())
+        replace(jobs[command], inputs=tuple(sorted(read[command])), outputs=tuple(sorted(used[command])))
+        for command in TopologicalSorter(after).static_order()
     ]
 
 

@@ -162,6 +162,9 @@ class Specs:
             aligned=sorted(ALIGNED),
         )
 
+    def crate(self) -> str:
+        return _spec("crate", "provenance", [], experiment=self.study.name, title=self.study.experiment.title)
+
     def paper(self) -> str:
         experiment = self.study.experiment
         return _spec(
