@@ -1,5 +1,6 @@
 # Rebuilds every number and plot of an experiment: snakemake --cores all [--config experiment=paper]
 # Rules are in workflow/rules, one file a topic; what they run is in workflow/scripts.
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+# The `python` of a rule is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 from layerwise import config as settings
 from layerwise import resume, spec

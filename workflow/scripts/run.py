@@ -35,15 +35,12 @@ def main(argv: list[str]) -> int:
     lock.write(f"process {os.getpid()} (make, experiment {arguments.experiment})")
     lock.flush()
 
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-m", "snakemake", "--config", f"experiment={arguments.experiment}"]
     if any((ROOT / ".snakemake" / "locks").glob("*")):
         if other := snakemake_here():
             sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it, or stop it.")
         print("A former run was stopped before its end; going on from where it was.", flush=True)
-        unlocked = subprocess.run(
-            [*command, "--unlock", "--quiet"], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
+        unlocked = subprocess.run([*command, "--unlock", "--quiet"], cwd=ROOT, capture_output=True, text=True)
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
     # Snakemake takes a resource that nobody limits for endless.
@@ -53,7 +50,6 @@ def main(argv: list[str]) -> int:
     status = subprocess.run(
         [*command, "--cores", arguments.cores, *limits, "--quiet", "host", "reason", "rules", *rest],
         cwd=ROOT,
-        env=environment,
     ).returncode
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
