@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -119,11 +119,15 @@ def content(path: Path, name: str) -> tuple[bytes, str]:
 def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, one dict a row; `path` is the file, or an archive or folder with `name`.
 
+    Lines above the header that begin with `#` are notes.
     Raises InputError, naming file and line, where a column is missing or a row has nothing in one of `columns`.
     """
     raw, origin = content(path, name)
     try:
-        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        text = raw.decode("utf-8-sig")
+        notes = re.match(r"(?:#.*\n)*", text)[0]
+        above = notes.count("\n")
+        reader = csv.DictReader(io.StringIO(text.removeprefix(notes), newline=""), strict=True)
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:
             there = ", ".join(reader.fieldnames or ()) or "none"
@@ -135,7 +139,7 @@ def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]
             empty = [column for column in columns if not (row[column] or "").strip()]
             if empty:
                 raise InputError(
-                    f"{origin}, line {reader.line_num}: nothing in column '{empty[0]}'. Fetch the file again."
+                    f"{origin}, line {above + reader.line_num}: nothing in column '{empty[0]}'. Fetch the file again."
                 )
             rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -177,6 +181,20 @@ def in_turn(groups: Iterable[Iterable[Item]]) -> list[Item]:
     nothing = object()
     rounds = zip_longest(*groups, fillvalue=nothing)
     return [item for items in rounds for item in items if item is not nothing]
+
+
+def near_duplicates(words: list[frozenset[str]], share: float) -> list[int]:
+    """For each text, given as its set of words, the number of the first one that it hangs together with, or its own.
+
+    Two are near-duplicates if they have this share of the words that are in either (Jaccard index), or no word at all.
+    """
+    first = list(range(len(words)))
+    for one, other in combinations(range(len(words)), 2):
+        shared, either = len(words[one] & words[other]), len(words[one] | words[other])
+        if first[one] != first[other] and shared >= share * either:
+            low, high = sorted((first[one], first[other]))
+            first = [low if number == high else number for number in first]
+    return first
 
 
 def coco_images(archive: Archive) -> dict[int, str]:

@@ -13,7 +13,6 @@ asked.
 
 import hashlib
 import re
-from itertools import combinations
 from pathlib import Path
 
 import yaml
@@ -95,28 +94,13 @@ def read(path: Path) -> list[str]:
 def split(texts: list[str], part: str, trained: list[str] = ()) -> dict[int, int]:
     """Row -> first row of its group of near-duplicates, for the rows of a part; none that is near to `trained`."""
     before = len(trained)
-    groups = {row: first - before for row, first in enumerate(near_duplicates([*trained, *texts])[before:])}
+    near = rawdata.near_duplicates([content_words(text) for text in (*trained, *texts)], NEAR)
+    groups = {row: first - before for row, first in enumerate(near[before:])}
     firsts = rawdata.draw({first for first in groups.values() if first >= 0}, SPLIT_SEED)
     train = set(firsts[: round(TRAIN_SHARE * len(firsts))])
     if part == "train":
         return {row: first for row, first in groups.items() if first in train}
     return {first: first for first in sorted(firsts) if part == "all" or first not in train}
-
-
-def near_duplicates(texts: list[str]) -> list[int]:
-    """For each text the number (from 0) of the first one that it hangs together with: its own, where that is itself."""
-    words = [content_words(text) for text in texts]
-    first = list(range(len(texts)))
-    for one, other in combinations(range(len(texts)), 2):
-        if first[one] != first[other] and near(words[one], words[other]):
-            low, high = sorted((first[one], first[other]))
-            first = [low if number == high else number for number in first]
-    return first
-
-
-def near(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether two sets of words share `NEAR` of all that are in either; two empty ones do."""
-    return len(one & other) >= NEAR * len(one | other)
 
 
 def content_words(text: str) -> frozenset[str]:
