@@ -1,5 +1,6 @@
 """A Llama language model and its tokenizer from a GGUF file, whose quantised weights transformers turns into floats."""
 
+import struct
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ def load(path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     try:
         quantised = LlamaForCausalLM.from_pretrained(**where, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**where, padding_side="left")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, struct.error) as error:
         raise InputError(f"{path}: no Llama in a GGUF file ({error}). See key 'joined.language.source'.") from error
     # What was loaded from GGUF refuses to be saved, so its weights move into a model that never was quantised.
     settings = quantised.config.to_dict()

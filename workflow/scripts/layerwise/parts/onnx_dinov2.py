@@ -98,7 +98,6 @@ def _key(name: str) -> str:
 
 
 def _block_outputs(graph: onnx.GraphProto, blocks: int) -> list[str]:
-    """Names of the states after each block, and after the final layer norm: each the last sum in its scope."""
+    """Names of the states after each block, and after the final layer norm: each comes last in its scope."""
     scopes = [f"/{PREFIX}/encoder/layer.{block}/" for block in range(blocks)] + [f"/{PREFIX}/layernorm/"]
-    sums = [node for node in graph.node if node.op_type == "Add"]
-    return [[node.output[0] for node in sums if node.name.startswith(scope)][-1] for scope in scopes]
+    return [[node.output[0] for node in graph.node if node.name.startswith(scope)][-1] for scope in scopes]
