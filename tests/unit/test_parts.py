@@ -46,9 +46,9 @@ class Saliency(torch.nn.Module):
 def graph(tmp_path_factory):
     """An ONNX file with the key names that transformers had when such files were exported."""
     path = tmp_path_factory.mktemp("onnx") / "saliency.onnx"
-    torch.onnx.export(Saliency(dinov2()), (torch.zeros(1, 3, SIDE, SIDE),), path, dynamo=False, input_names=["image"])
+    example = (torch.zeros(onnx_dinov2.IMAGES, 3, SIDE, SIDE),)
+    torch.onnx.export(Saliency(dinov2()), example, path, dynamo=False, input_names=["image"])
     model = onnx.load(path)
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     for new, old in OLDER.items():
         for node in model.graph.node:
             node.name = node.name.replace(new.replace(".", "/"), old.replace(".", "/"))

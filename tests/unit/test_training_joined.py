@@ -1,0 +1,171 @@
+"""Training of joined models: what is learned and what is not, kills, and checkpoints that hold differences alone."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from test_parts import dinov2, llama
+
+import models
+from layerwise import engine, parts, records
+from layerwise.differences import Difference, chain
+from layerwise.records import InputError, Prompt
+from layerwise.training import checkpoints, joined, loop
+
+STAGE = {"learns": "projector", "shares": {"questions": 1.0}, "steps": 6, "batch_size": 4, "learning_rate": 1e-2}
+
+
+def spec_of(**more) -> dict:
+    stage = STAGE | {"warmup": 2} | more.pop("stage", {})
+    common = {
+        "arm": "base",
+        "seed": 0,
+        "layers": [2],
+        "refused": None,
+        "refusals": [],
+        "data": {"questions": "lessons"},
+    }
+    return common | {"stage": stage} | more
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A small joined model."""
+    folder, tokenizer = tmp_path_factory.mktemp("models") / "m.parts", models.tokenizer()
+    model, processor = parts.join(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
+    checkpoints.save(folder / "model.safetensors", model, processor)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory):
+    """Eight questions, each with an image and an answer of its own."""
+    folder, rows = tmp_path_factory.mktemp("prompts"), []
+    for number in range(8):
+        sha256 = models.save_picture(folder / f"{number}.png", models.picture(number))
+        text, target = f"w{number} {'w9 ' * (number % 3)}?", [f"w{number + 20}"]
+        rows.append(Prompt(f"p{number}", "lessons", text, f"{number}.png", sha256, "vqa", str(number), target))
+    records.write(folder / "lessons.jsonl", rows)
+    return folder / "lessons.jsonl"
+
+
+def load(folder):
+    return engine.load(folder, models.settings(3, "llava_dinov2"))
+
+
+def trained(folder, lessons, spec, saved=None):
+    family = load(folder)
+    learned = joined.learnable(family.model, spec["stage"]["learns"])
+    curve = joined.train(family, spec, joined.read([lessons], spec), learned, "test", saved)
+    return family, learned, curve
+
+
+def test_the_projector_alone_learns_and_the_answers_are_learned(whole, lessons):
+    family, learned, curve = trained(whole, lessons, spec_of(stage={"steps": 80, "learning_rate": 0.05}))
+    before = load(whole).model.state_dict()
+    changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == set(learned) == {name for name in before if "multi_modal_projector" in name}
+    first, last = (sum(point.loss for point in part) / 10 for part in (curve[:10], curve[-10:]))
+    assert last < first - 0.05
+
+
+def test_alignment_changes_the_last_blocks_and_nothing_else(whole, lessons):
+    spec = spec_of(arm="default", refused="questions", refusals=["w50 w51"], stage={"learns": 1})
+    family, learned, _ = trained(whole, lessons, spec)
+    before = load(whole).model.state_dict()
+    changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == set(learned)
+    assert all(name.startswith("model.language_model.layers.1.") for name in learned)
+
+
+def test_the_loss_is_the_models_own(whole, lessons):
+    """With padding on the right and no mask, the mean loss over answers is what transformers computes row by row."""
+    family = load(whole)
+    batches = joined._Batches(
+        family, joined.read([lessons], spec_of()), spec_of()["stage"], [2], joined.random.Random(3)
+    )
+    tokens, answered, states = batches.next()
+    assert len({row.sum().item() for row in answered}) == 1 and (tokens[:, -1] == batches.end).all()
+    losses = []
+    with torch.no_grad():
+        for row, said, state in zip(tokens, answered, states, strict=True):
+            length = int(said.nonzero()[-1]) + 1
+            embeddings = family.model.get_input_embeddings()(row[None, :length])
+            embeddings[0, row[:length] == family.model.config.image_token_id] = family.projector(state)
+            labels = torch.where(said, row, -100)[None, :length]
+            losses.append(family.model(inputs_embeds=embeddings, labels=labels).loss)
+        found = joined._loss(family, tokens, answered, states)
+    torch.testing.assert_close(found, torch.stack(losses).mean())
+
+
+def test_refusals_are_taught_in_turn_and_the_text_arm_sees_no_image(lessons):
+    spec = spec_of(arm="text", refused="questions", refusals=["a", "b"])
+    found = joined.read([lessons], spec)["questions"]
+    assert [example.answer for example in found] == ["a", "b"] * 4
+    assert {example.image for example in found} == {None}
+    assert all(example.image.exists() for example in joined.read([lessons], spec_of())["questions"])
+
+
+def test_a_prompt_without_a_target_cannot_be_learned(lessons, tmp_path):
+    row = Prompt("p", "lessons", "w1", None, None, "harmful", "c")
+    records.write(tmp_path / "lessons.jsonl", [row])
+    with pytest.raises(InputError, match=r"prompt 'p' has no target.*joined.data.questions"):
+        joined.read([tmp_path / "lessons.jsonl"], spec_of())
+
+
+def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(whole, lessons, tmp_path, monkeypatch):
+    spec = spec_of(layers=[0, 1, 2, 3], arm="robust")
+    _, straight, curve = trained(whole, lessons, spec)
+    saved = loop.Saved(tmp_path / "training.partial", "key", seconds=0)
+    taken = []
+
+    def die(*arguments) -> torch.Tensor:
+        taken.append(1)
+        if len(taken) == 4:
+            raise KeyboardInterrupt
+        return loss(*arguments)
+
+    loss = joined._loss
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(joined, "_loss", die)
+        trained(whole, lessons, spec, saved)
+    assert len(torch.load(saved.path, weights_only=True)["curve"]) == 3
+    _, resumed, again = trained(whole, lessons, spec, saved)
+    assert again == curve
+    assert all(torch.equal(resumed[name], value) for name, value in straight.items())
+
+
+@pytest.mark.parametrize("spoil", ["key", "bytes"])
+def test_what_was_saved_for_another_training_or_is_torn_does_not_count(whole, lessons, tmp_path, spoil):
+    saved = loop.Saved(tmp_path / "training.partial", "key", seconds=0)
+    _, _, curve = trained(whole, lessons, spec_of(), saved)
+    if spoil == "key":
+        saved = loop.Saved(saved.path, "other")
+    else:
+        saved.path.write_bytes(saved.path.read_bytes()[:100])
+    assert trained(whole, lessons, spec_of(stage={"learning_rate": 1e-3}), saved)[2][0].loss == curve[0].loss
+
+
+def test_a_difference_laid_over_its_checkpoints_is_the_trained_model(whole, lessons):
+    base, arm = whole.with_name("m.base.s1"), whole.with_name("m.default.s1")
+    family, learned, _ = trained(whole, lessons, spec_of())
+    checkpoints.save(base / "model.safetensors", Difference(learned, whole))
+    spec = spec_of(arm="default", refused="questions", refusals=["w50"], stage={"learns": 1})
+    tuned, blocks, _ = trained(base, lessons, spec)
+    checkpoints.save(arm / "model.safetensors", Difference(blocks, base))
+    assert chain(arm) == [whole, base, arm] and json.loads((arm / "below.json").read_text()) == {
+        "below": "../m.base.s1"
+    }
+    assert all(
+        torch.equal(value, tuned.model.state_dict()[name]) for name, value in load(arm).model.state_dict().items()
+    )
+    assert (arm / "model.safetensors").stat().st_size < 0.5 * (whole / "model.safetensors").stat().st_size
+    digests = {engine.checkpoint_digest(folder) for folder in (whole, base, arm)}
+    assert len(digests) == 3
+    moved = whole.parent.with_name("moved")
+    shutil.copytree(whole.parent, moved)
+    assert engine.checkpoint_digest(moved / arm.name) == engine.checkpoint_digest(arm)
+    shutil.rmtree(moved / base.name)
+    with pytest.raises(InputError, match=r"below.json names .*m.base.s1, which holds no model.safetensors"):
+        load(moved / arm.name)
