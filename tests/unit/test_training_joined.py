@@ -67,7 +67,7 @@ def test_the_projector_alone_learns_and_the_answers_are_learned(whole, lessons):
     changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == set(learned) == {name for name in before if "multi_modal_projector" in name}
     first, last = (sum(point.loss for point in part) / 10 for part in (curve[:10], curve[-10:]))
-    assert last < first - 0.05
+    assert last < first - 0.02
 
 
 def test_alignment_changes_the_last_blocks_and_nothing_else(whole, lessons):
