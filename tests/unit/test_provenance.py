@@ -1,10 +1,8 @@
 """The records of a run: read whole, walked back from a result, and narrowed to what one row is about."""
 
-import base64
-import json
-
 import pytest
 
+from history import record
 from layerwise import provenance
 from layerwise.records import InputError
 
@@ -30,26 +28,6 @@ def verdicts(judge):
     return [f"results/x/verdicts/{judge}/{subject}.jsonl" for subject in SUBJECTS]
 
 
-def record(root, rule, inputs, outputs, spec=SPEC, version=provenance.FORMAT):
-    """Write the records of one job as Snakemake does: one file an output, named after it."""
-    for output in outputs:
-        code = base64.urlsafe_b64encode(output.encode()).decode()
-        pieces = [code[start : start + 254] for start in range(0, len(code), 254)]
-        path = root.joinpath(provenance.FOLDER, *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        values = {
-            "rule": rule,
-            "input": inputs,
-            "shellcmd": f"{rule} > {' '.join(outputs)}",
-            "params": [repr(json.dumps(spec))],
-            "record_format_version": version,
-            "starttime": 1.0,
-            "endtime": 2.0,
-            "input_checksums": {path: f"sha256:{path}" for path in inputs},
-        }
-        path.write_text(json.dumps(values))
-
-
 @pytest.fixture
 def made(tmp_path):
     """The jobs of a small run."""
@@ -63,7 +41,7 @@ def made(tmp_path):
     all_responses = [path for subject in SUBJECTS for path in responses(subject)]
     for judge in SPEC["judges"]:
         record(tmp_path, "judge", [*PROMPTS, *all_responses], verdicts(judge))
-    record(tmp_path, "metrics", [*PROMPTS, *verdicts("truth"), *verdicts("vqa")], ["results/x/metrics.csv"])
+    record(tmp_path, "metrics", [*PROMPTS, *verdicts("truth"), *verdicts("vqa")], ["results/x/metrics.csv"], SPEC)
     return provenance.jobs(tmp_path)
 
 
