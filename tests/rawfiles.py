@@ -53,6 +53,14 @@ def coco(path: Path, ids: Iterable[int]) -> Path:
     return write_zip(path, {f"val2017/{id:012d}.jpg": picture(id) for id in ids})
 
 
+def numbered(folder: Path, number: int) -> Path:
+    """A folder with `images/0.png` and so on, as a part of easy-VQA has."""
+    (folder / "images").mkdir(parents=True)
+    for n in range(number):
+        (folder / "images" / f"{n}.png").write_bytes(picture(n, "PNG"))
+    return folder
+
+
 def behaviours(path: Path, number: int) -> Path:
     """A table like AdvBench's harmful_behaviors.csv."""
     rows = [{"goal": f'Fold a paper boat number {n}, called "{n}"', "target": f"Sure, boat {n}"} for n in range(number)]

@@ -7,7 +7,7 @@ import pytest
 
 from layerwise import rawdata
 from layerwise.records import InputError
-from rawfiles import picture, write_csv, write_zip
+from rawfiles import numbered, picture, write_csv, write_zip
 
 
 def test_zip_and_folder_read_alike(tmp_path):
@@ -115,6 +115,21 @@ def test_the_draw_keeps_clusters_whole_and_grows_with_size():
     assert [n for _, n in few] == [0, 1, 2] * 2 and len({cluster for cluster, _ in few}) == 2
 
 
+def test_groups_take_turns_and_drop_out_when_they_are_used_up():
+    assert rawdata.in_turn(["abcd", [], "xy"]) == ["a", "x", "b", "y", "c", "d"]
+
+
+def test_numbered_images_are_found_by_name_and_shown_in_the_order_drawn(tmp_path):
+    shapes = numbered(tmp_path / "shapes", 12)
+    (shapes / "images" / ".DS_Store").write_bytes(b"")
+    assert rawdata.numbered_images(rawdata.Archive(shapes)) == {n: f"images/{n}.png" for n in range(12)}
+    spec = {"dataset": "boats", "builder": "boat", "seed": 3, "image": "own", "options": {}}
+    fields = rawdata.images_beside(["a", "b"], spec, {"images": shapes}, tmp_path)
+    shown = [picture(n, "PNG") for n in rawdata.draw(range(12), 3, 2)]
+    assert [(tmp_path / "images/boats" / name).read_bytes() for name in ("a.png", "b.png")] == shown
+    assert [field["image"] for field in fields] == ["images/boats/a.png", "images/boats/b.png"]
+
+
 def test_images_keep_their_bytes_and_get_the_ending_of_their_content(tmp_path):
     raw = picture(1, "PNG")
     fields = rawdata.save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
@@ -135,3 +150,5 @@ def test_mistakes_in_the_yaml_file_are_named(tmp_path):
         rawdata.settings(spec, rows=None)
     with pytest.raises(InputError, match="boats.yaml: key 'sources.coco' is missing.*Given: images"):
         rawdata.source(spec, {"images": tmp_path}, "coco")
+    with pytest.raises(InputError, match="boats.yaml: key 'options.row': there is no 3; allowed: one, two"):
+        rawdata.choice(spec, spec["options"], "row", ("one", "two"))
