@@ -51,6 +51,16 @@ def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("content", ["half a line", b"half an image"])
+def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, content):
+    path, order, replace = tmp_path / "file", [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: order.append(os.fstat(handle).st_size))
+    monkeypatch.setattr(os, "replace", lambda old, new: order.append(new) or replace(old, new))
+    with records.atomic(path, binary=isinstance(content, bytes)) as stream:
+        stream.write(content)
+    assert order == [len(content), path]
+
+
 def test_the_mode_is_what_the_umask_leaves(tmp_path):
     old = os.umask(0o077)
     try:

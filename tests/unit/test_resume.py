@@ -81,6 +81,29 @@ def test_a_torn_last_line_costs_that_row_alone(tmp_path):
     assert complete(path, keys) == [("c", 0)]
 
 
+def test_a_file_torn_anywhere_costs_its_last_row_alone(tmp_path):
+    path, whole, keys = tmp_path / "rows.jsonl", tmp_path / "whole.jsonl", wanted("a", "b", "c")
+    complete(whole, keys)
+    text = whole.read_bytes()
+    for length in range(len(text)):
+        (tmp_path / "rows.jsonl.partial").write_bytes(text[:length])
+        # A row that lacks no more than its line's end is whole.
+        kept = text[:length].count(b"\n") + text[:length].endswith(b"}")
+        assert len(complete(path, keys)) == 3 - kept
+        assert path.read_bytes() == text
+        path.unlink()
+
+
+def test_a_batch_is_on_the_disk_before_the_next_one(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    with Rows(tmp_path / "rows.jsonl", Response, wanted("a", "b")) as rows:
+        for name in "ab":
+            rows.append([response(name)])
+            assert sizes[-1] == rows.partial.stat().st_size > 0
+    assert len(sizes) == 2
+
+
 @pytest.mark.parametrize("line", ["", "not json", "[]", "3", '{"key": "k"}', '{"surprise": 1}', "\x00\xff"])
 def test_a_damaged_former_output_is_computed_again(tmp_path, line):
     path = tmp_path / "rows.jsonl"

@@ -1,15 +1,13 @@
 """Typeset the paper of one experiment as PDF, from its numbers, tables and figures. Equal inputs give equal bytes."""
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import typst
 
 from layerwise import jobs
-from layerwise.records import InputError
+from layerwise.records import InputError, atomic
 
 
 def main(argv: list[str]) -> None:
@@ -21,7 +19,9 @@ def main(argv: list[str]) -> None:
     root = arguments.main.resolve().parents[1]
     files = sorted(path.resolve().relative_to(root).as_posix() for path in arguments.inputs)
     inputs = {"spec": json.dumps(arguments.spec), "files": json.dumps(files)}
-    write(arguments.output, typeset(arguments.main, root, inputs))
+    pages = typeset(arguments.main, root, inputs)
+    with atomic(arguments.output, binary=True) as stream:
+        stream.write(pages)
 
 
 def typeset(source: Path, root: Path, inputs: dict[str, str]) -> bytes:
@@ -36,15 +36,6 @@ def typeset(source: Path, root: Path, inputs: dict[str, str]) -> bytes:
         places = re.findall(r"┌─ (.+?):(\d+):\d+", error.diagnostic) or [(str(source), "?")]
         hints = "".join(f" {hint}." for hint in error.hints)
         raise InputError(f"{places[-1][0]}, line {places[-1][1]}: {error.message}.{hints}") from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write bytes so that a reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as stream:
-        stream.write(content)
-    os.chmod(stream.name, 0o644)
-    os.replace(stream.name, path)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ def find(weights: Path) -> Checkpoint:
 
 
 def record(folder: Path) -> None:
-    """Write the SHA256SUMS of all files below a folder."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Write the SHA256SUMS of all files below a folder, but for hidden ones, which a killed process may have left."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
     with atomic(folder / SUMS) as stream:
         stream.writelines(f"{file_digest(folder / name)}  {name}\n" for name in names if name != SUMS)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import IO, TypeVar
 
 KINDS = ("harmful", "benign", "vqa")
 
@@ -118,8 +118,8 @@ def write(path: Path, rows: Iterable[Record]) -> None:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[TextIO]:
-    """A text stream whose content appears at `path` only when the block ends well.
+def atomic(path: Path, binary: bool = False) -> Iterator[IO]:
+    """A stream, of text or of bytes, whose content appears at `path` only when the block ends well.
 
     Raises InputError where the disk is full or the folder cannot be written; the old file then stays.
     """
@@ -128,7 +128,8 @@ def atomic(path: Path) -> Iterator[TextIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
+        text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
+        with open(handle, "wb" if binary else "w", **text) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,8 +1,9 @@
 """One output file that survives a kill: rows whose key still holds are kept, only the rest is computed.
 
 `generate` and `judge` write each finished batch to an undeclared `.partial` file beside their output, and the sorted
-whole at the end. A later run opens both, so a killed job loses at most one batch, and the bytes in the end are those
-of a run from nothing. A `flock` on the `.partial` file keeps an orphan and its heir from writing together.
+whole at the end. A later run opens both, so a job that was killed, or whose machine lost power, loses at most one
+batch, and the bytes in the end are those of a run from nothing. A `flock` on the `.partial` file keeps an orphan and
+its heir from writing together.
 
     with Rows(path, Response, {(prompt_id, layer): key, ...}) as rows:
         for batch in batches(rows.missing):
@@ -93,6 +94,7 @@ class Rows(Generic[Record]):
         try:
             self._stream.write("".join(dumps(row) + "\n" for row in rows))
             self._stream.flush()
+            os.fsync(self._stream.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
         self.kept.update({(row.prompt_id, row.layer): row for row in rows})

@@ -7,7 +7,6 @@ a folder beside it, which the checkpoint names.
 """
 
 import io
-import os
 import random
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from layerwise import checkpoints, jobs
 from layerwise.judges import settings
 from layerwise.organisms import language
-from layerwise.records import InputError
+from layerwise.records import InputError, atomic
 from layerwise.threads import single_thread
 
 DEFAULTS = {"seed": 0, "steps": 150, "batch_size": 32, "learning_rate": 2e-3}
@@ -121,6 +120,5 @@ def write(model: BertForSequenceClassification, output: Path) -> None:
     # Through memory: in a file torch stores the file's own name, and the temporary one differs each time.
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    temporary = output.with_name(f".{output.name}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, output)
+    with atomic(output, binary=True) as stream:
+        stream.write(buffer.getvalue())
