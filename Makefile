@@ -20,6 +20,12 @@ reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an exper
 plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
 	@$(BIN)/python workflow/scripts/plan.py --config config/$(EXPERIMENT).yaml
 
+verify: $(ENVIRONMENT) ## Hold a finished run against the reference that ships with the project.
+	@$(BIN)/python workflow/scripts/verify.py --experiment $(EXPERIMENT)
+
+reference: $(ENVIRONMENT) ## Make a finished run the reference.
+	@$(BIN)/python workflow/scripts/verify.py --experiment $(EXPERIMENT) --write
+
 figures: $(ENVIRONMENT) ## Draw the figures again, after a change of colours or display names.
 	@$(RUN) --forcerun figure table numbers
 
@@ -68,4 +74,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan figures report rulegraph docs test test-all test-network lint format benchmark full-size clean
+.PHONY: help reproduce plan verify reference figures report rulegraph docs test test-all test-network lint format benchmark full-size clean

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "assets": {"sources"},
     "plan": {"config"},
     "provenance": set(),
+    "reference": set(),
     "checkpoints": {"assets"},
     "exits": set(),
     "parts": set(),
