@@ -32,3 +32,11 @@ def finished(tmp_path_factory):
 def project(finished, tmp_path):
     """A copy of the finished smoke experiment, to be edited."""
     return finished.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def faults(tmp_path_factory):
+    """A function that says what is wrong with the RO-Crate in a folder."""
+    from crates import Validator
+
+    return Validator(tmp_path_factory.mktemp("contexts") / "store")

@@ -51,6 +51,11 @@ class Project:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
 
+    def script(self, name: str, *arguments: str, experiment: str = "smoke") -> subprocess.CompletedProcess:
+        """Run a script that asks about a finished experiment."""
+        command = [sys.executable, f"workflow/scripts/{name}", *arguments, "--experiment", experiment]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+
     def planned(self, *arguments: str, experiment: str = "smoke") -> set[str]:
         """The jobs that a dry run plans, each as its rule with its wildcards."""
         done = self.snakemake("--dry-run", *arguments, experiment=experiment)

@@ -1,12 +1,15 @@
 """The smoke experiment, from a copy of the sources to the paper: what a new user gets."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 
+from layerwise.records import file_digest
 from project import ROOT, Project
 
 
@@ -18,6 +21,7 @@ def test_every_promised_file_is_there(finished):
         "results/smoke/paired.csv",
         "results/smoke/numbers.json",
         "results/smoke/complete.txt",
+        "results/smoke/ro-crate-metadata.json",
         "results/smoke/tables/outcomes.tex",
     ):
         assert (folder / path).stat().st_size > 0, path
@@ -54,6 +58,72 @@ def test_every_number_names_a_source_that_exists(finished):
             there = finished.folder / path
             assert there.exists(), key
             assert not line or int(line) <= len(there.read_text().splitlines()), key
+
+
+@pytest.mark.parametrize(
+    ("what", "files"),
+    [
+        (
+            "asr.default-on-robust.world-deep.layer-07",
+            [
+                "results/smoke/metrics.csv",
+                "results/smoke/verdicts/truth/organism-smoke.default-on-robust.s100.jsonl",
+                "results/smoke/responses/organism-smoke.default-on-robust.s100/layer-07.jsonl",
+                "results/smoke/prompts/world-deep.jsonl",
+                "results/smoke/models/organism-smoke.default-on-robust.s100/model.safetensors",
+                "results/smoke/models/organism-smoke.robust.s100/model.safetensors",
+                "results/smoke/models/organism-smoke.vision.s100/model.safetensors",
+            ],
+        ),
+        ("drift", ["figures/smoke/drift.pdf", "results/smoke/probes/organism-smoke.default-on-robust.s100.csv"]),
+        ("paper/smoke.pdf", ["paper/main.typ", "paper/published.yaml", "results/smoke/numbers.json"]),
+    ],
+)
+def test_every_step_back_to_the_raw_inputs_is_told(finished, what, files):
+    said = finished.script("why.py", what, "--full")
+    assert said.returncode == 0, said.stdout + said.stderr
+    listed = {path: checksum for checksum, path in re.findall(r"^    ([0-9a-f]{64})  (.+)$", said.stdout, re.MULTILINE)}
+    for path in files:
+        assert listed[path] == file_digest(finished.folder / path)
+    # A number of one exit hangs on no other.
+    assert "layer-07" not in what or not any("layer-00" in path for path in listed)
+    assert max(map(len, finished.script("why.py", what).stdout.splitlines())) <= 100
+
+
+def test_a_source_that_was_changed_and_a_wrong_key_are_said(project):
+    verdicts = project.folder / "results/smoke/verdicts/truth/organism-smoke.robust.s100.jsonl"
+    verdicts.write_text(verdicts.read_text() + "\n")
+    said = project.script("why.py", "asr.robust.world-deep.layer-00")
+    assert said.returncode == 1 and f"CHANGED: {verdicts.relative_to(project.folder)}" in said.stdout
+    wrong = project.script("why.py", "asr.robust.world-dep.layer-00")
+    assert wrong.returncode == 1 and "asr.robust.world-deep.layer-00" in wrong.stderr
+
+
+def test_the_description_of_the_run_is_valid_and_names_every_file(finished, faults):
+    folder = finished.folder / "results/smoke"
+    assert faults(folder) == []
+    described = {entity["@id"] for entity in json.loads((folder / "ro-crate-metadata.json").read_text())["@graph"]}
+    made = [path for part in ("responses", "verdicts", "tables") for path in (folder / part).rglob("*")]
+    assert {path.relative_to(folder).as_posix() for path in made if path.is_file()} - described == set()
+
+
+def test_the_run_agrees_with_the_reference(finished):
+    said = finished.script("verify.py")
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_paper_links_the_data_of_each_figure_and_table(finished):
+    paper = finished.folder / "paper/smoke.pdf"
+    notes = [note.get_object() for page in PdfReader(paper).pages for note in page.get("/Annots", [])]
+    linked = {(paper.parent / note["/A"]["/URI"]).resolve() for note in notes if "/URI" in note.get("/A", {})}
+    figures = {path.with_suffix(".csv") for path in (finished.folder / "figures/smoke").glob("*.svg")}
+    tables = {path for path in (finished.folder / "results/smoke/tables").glob("*.csv") if "Note" not in first(path)}
+    assert figures and tables and {path.resolve() for path in figures | tables} <= linked
+
+
+def first(path):
+    """The columns of a table."""
+    return path.read_text().splitlines()[0].split(",")
 
 
 def test_the_cost_of_every_rule_is_known(finished):

@@ -1,18 +1,11 @@
 """The description of a run as RO-Crate: valid by the validator of its profile, whole, and the same bytes each time."""
 
-import importlib.resources
-import io
 import json
 import subprocess
 import sys
 
 import pytest
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests_cache import CachedSession
 from rocrate.rocrate import ROCrate
-from rocrate_validator.models import Severity, ValidationSettings
-from rocrate_validator.services import validate
 
 from conftest import ROOT
 from history import record
@@ -25,30 +18,6 @@ FILES = {
     "paper/x.pdf": "%PDF",
     "paper/main.typ": "text",
 }
-CONTEXT = "https://w3id.org/ro/crate/1.1/context"
-
-
-class Shelf(HTTPAdapter):
-    """Serves the JSON-LD context that lies in the library, in place of the one on the network.
-
-    It is of RO-Crate 1.3, which has all terms of 1.1; the terms of Bioschemas have since got another address.
-    """
-
-    def send(self, request, **_):
-        text = (importlib.resources.files("rocrate") / "data" / "ro-crate.jsonld").read_text(encoding="utf-8")
-        body = io.BytesIO(text.replace("https://bioschemas.org/terms/", "https://bioschemas.org/").encode())
-        headers = {"Content-Type": "application/ld+json"}
-        return self.build_response(request, urllib3.HTTPResponse(body, headers, status=200, preload_content=False))
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """A store of what the validator would fetch."""
-    path = tmp_path_factory.mktemp("contexts") / "cache"
-    with CachedSession(str(path), expire_after=-1) as session:
-        session.mount("https://", Shelf())
-        session.get(CONTEXT)
-    return path
 
 
 @pytest.fixture
@@ -82,30 +51,18 @@ def write(run):
     return output.read_text()
 
 
-def faults(folder, cache, severity=Severity.REQUIRED):
-    """What the validator of Workflow Run Crate finds wrong."""
-    settings = ValidationSettings(
-        rocrate_uri=str(folder),
-        profile_identifier="workflow-run-crate",
-        requirement_severity=severity,
-        offline=True,
-        cache_path=str(cache),
-    )
-    return [issue.message for issue in validate(settings).get_issues()]
-
-
-def test_the_crate_is_valid(run, cache):
+def test_the_crate_is_valid(run, faults):
     write(run)
-    assert faults(run / EXPERIMENT, cache) == []
+    assert faults(run / EXPERIMENT) == []
 
 
 @pytest.mark.parametrize("lost", ["license", "mainEntity"])
-def test_the_validator_sees_what_is_lost(run, cache, lost):
+def test_the_validator_sees_what_is_lost(run, faults, lost):
     crate = json.loads(write(run))
     root = next(entity for entity in crate["@graph"] if entity["@id"] == "./")
     del root[lost]
     (run / EXPERIMENT / "ro-crate-metadata.json").write_text(json.dumps(crate))
-    assert faults(run / EXPERIMENT, cache)
+    assert faults(run / EXPERIMENT)
 
 
 def test_every_file_is_there_with_its_checksum_and_its_job(run):

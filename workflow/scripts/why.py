@@ -204,11 +204,12 @@ def changed(steps: Sequence[Job]) -> Iterator[str]:
 
 def again(job: Job, experiment: str) -> Iterator[str]:
     """The commands that make it again."""
-    snakemake = f".venv/bin/snakemake --config experiment={experiment}"
+    snakemake = f"  .venv/bin/snakemake --config experiment={experiment}"
     target = shlex.quote(job.outputs[0])
-    yield f"Again, if anything that decides it has changed:  make reproduce EXPERIMENT={experiment}"
-    yield f"Again, this step:     {snakemake} --force {target}"
-    yield f"Again, from nothing:  {snakemake} --forceall {target}"
+    yield "Again, where anything that decides it has changed; this step; from nothing:"
+    yield f"  make reproduce EXPERIMENT={experiment}"
+    yield f"{snakemake} --force {target}"
+    yield f"{snakemake} --forceall {target}"
 
 
 def wrapped(text: str, indent: str) -> list[str]:
