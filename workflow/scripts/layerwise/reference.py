@@ -10,9 +10,9 @@ all seeds of its model and arm. A few values may lie outside: of the bench's own
 to 8 % do. With more than TOLERATED of them outside, something other than the platform has changed.
 
 Measured, with the bench's first seed on AVX2 in place of AVX-512 instructions, on 546 values: 86 % are the same, the
-largest difference is 19.5 points, 2 % lie outside the bands of the reference. The intervals of the one seed alone would
-not do, since 12 % lie outside: they know how far prompts scatter, and not how far trainings do. Nor would a test of each
-value, corrected for their number, which knows no more.
+largest difference is 19.5 points, 2 % lie outside the bands of the reference. The intervals of the one seed alone
+would not do, since 12 % lie outside: they know how far prompts scatter, and not how far trainings do. Nor would a test
+of each value, corrected for their number, which knows no more.
 
 **On any platform** no row may lack or rest on fewer responses, and gates and predictions must have the same verdicts,
 since these are what the study claims.
