@@ -19,23 +19,34 @@ TABLES = ["outcomes", "paired", "judges", "controls", "agreement", "published"]
 ORGANISM_TABLES = [*TABLES, "gates", "predictions"]
 ORGANISMS = {
     "families": ["llava"],
-    "arms": ["default-on-robust", "robust"],
+    "organisms": True,
+    "joined": [],
     "datasets": ["world-deep", "world-vqa"],
     "judges": ["coherence", "refusal", "toxicity", "truth", "vqa"],
     "harm": None,
 }
 PUBLISHED = {
     "families": ["idefics3", "llava", "llava_next", "mllama"],
-    "arms": [],
+    "organisms": False,
+    "joined": [],
     "datasets": ["advbench-coco", "custom-prompts", "jailbreakv-mini", "vqa-v2", "xstest"],
     "judges": ["coherence", "guard", "refusal", "toxicity", "vqa"],
     "harm": "guard",
+}
+PART = {"about": "a part", "cite": "oquab2024dinov2"}
+PART |= {"source": {"member": "a/part.onnx", "package": "p", "version": "1", "license": "MIT"}}
+JOINED = PUBLISHED | {
+    "joined": [{"display": "J", "image_size": 56, "tuned_blocks": 8, "vision": PART, "language": PART}],
+    "families": ["llava_dinov2"],
+    "judges": ["coherence", "refusal", "vqa"],
+    "harm": None,
 }
 UNJUDGED = PUBLISHED | {"judges": ["coherence", "refusal", "vqa"], "harm": None}
 EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
     "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
     "paper": (PUBLISHED, FIGURES, TABLES),
+    "wheels": (JOINED, ["refusal-and-harm", "outcomes", "utility", "controls", "predictions"], ORGANISM_TABLES),
     "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], TABLES),
 }
 ABSTRACT = [
@@ -116,7 +127,8 @@ def test_a_section_stands_where_its_files_do(repository) -> None:
         found = repository(name)
         found.build()
         there[name] = [section for section in sections if section in found.headings()]
-    assert there == {"bench": sections, "smoke": sections[1:], "paper": [], "answered": []}
+    expected = {"bench": sections, "smoke": sections[1:], "wheels": sections[1:3], "paper": [], "answered": []}
+    assert there == expected
 
 
 def test_where_no_judge_tells_harm_the_paper_speaks_of_answers(repository) -> None:

@@ -26,7 +26,7 @@ TUNED = ("organism", "default-on-robust", "100")
 def subject(id="organism", arm="default-on-robust", seed=100, frozen=4, layers=LAYERS):
     return {
         **{"name": f"{id}.{arm}.s{seed}", "id": id, "arm": arm, "seed": seed, "blocks": 8, "default_layer": 7},
-        **{"frozen_blocks": frozen, "layers": list(layers)},
+        **{"frozen_blocks": frozen, "layers": list(layers), "weights_of": None},
     }
 
 

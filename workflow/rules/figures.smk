@@ -29,8 +29,12 @@ TABLE_INPUTS = {
 if not any(judge.judge == "toxicity" for judge in STUDY.judges.values()):
     del FIGURE_INPUTS["toxicity"]
 if ORGANISMS:
-    FIGURE_INPUTS |= {"probes": ["metrics", "probes"], "predictions": ["predictions"]}
+    FIGURE_INPUTS |= {"probes": ["metrics", "probes"]}
+if ORGANISMS or JOINED:
+    FIGURE_INPUTS |= {"predictions": ["predictions"]}
     TABLE_INPUTS |= {"gates": ["gates"], "predictions": ["predictions"]}
+if any(model.weights_of for model in STUDY.models.values()):
+    FIGURE_INPUTS |= {"controls": ["metrics"]}
 if len({STUDY.models[id].organism.vision.frozen_blocks for id in ORGANISMS}) > 1:
     FIGURE_INPUTS |= {"dose": ["metrics", "probes"]}
 

@@ -109,8 +109,8 @@ class ModelUse(Settings):
 
     id: Identifier = Field(description="A file in `config/models/`.")
     arms: list[Identifier] | None = Field(None, description="Models trained here: the arms to train.")
-    seeds: Literal["all", "first", "rest"] = Field(
-        "all", description="Models trained here: all seeds of the experiment, the first alone, or all but the first."
+    seeds: Literal["all", "first"] = Field(
+        "all", description="Models trained here: all seeds of the experiment, or the first alone."
     )
     layers: Literal["all"] | list[Whole] | None = Field(
         None, description="Exit layers of this entry; absent: those of the experiment."
@@ -269,8 +269,7 @@ class Study:
             if not model.trained:
                 found.append(Subject(use.id, use.id, model, None, None, layers))
                 continue
-            chosen = {"all": slice(None), "first": slice(1), "rest": slice(1, None)}[use.seeds]
-            seeds = self.experiment.seeds[chosen]
+            seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
             for seed in seeds:
                 for arm in use.arms or ():
                     found.append(Subject(f"{use.id}.{arm}.s{seed}", use.id, model, arm, seed, layers))

@@ -1,4 +1,4 @@
-"""What is known of the organisms, by model, arm and seed: metrics by exit layer, probes, the onset of the cue."""
+"""What is known of the models trained here, by model, arm and seed: metrics by exit layer, probes, the cue's onset."""
 
 import pandas as pd
 
@@ -10,20 +10,22 @@ class NotTested(Exception):
 
 
 class Evidence:
-    """Metrics and probes of the organisms, looked up by model, arm and seed (as text)."""
+    """Metrics and probes of models that were trained here, looked up by model, arm and seed (as text)."""
 
     def __init__(
         self, metrics: pd.DataFrame, probes: pd.DataFrame, subjects: list[dict], cues: dict[str, str | None]
     ) -> None:
-        """`cues` has the cue of each data set: deep, shallow, text or none; None for one of the real world."""
+        """`cues` has the cue of each data set but the controls: deep, shallow, text, none; None in the real world."""
         listed = results.subjects(subjects)
-        self.subjects = listed[listed["arm"] != ""]
-        self.cues = {dataset: cue for dataset, cue in cues.items() if cue}
+        self.subjects = listed[listed["arm"].ne("") & listed["weights_of"].isna()]
+        is_organism = self.subjects["frozen_blocks"].notna()
+        self.organisms, self.joined = self.subjects[is_organism], self.subjects[~is_organism]
+        self.cues = cues
         self.metrics = metrics[metrics["layer"].notna() & (metrics["group"] != "Default")]
         self.probes = probes.merge(listed[["name", "model", "seed"]], left_on="subject", right_on="name")
 
     def at(self, model: str, arm: str, seed: str, metric: str) -> pd.DataFrame:
-        """The rows of a metric, on the synthetic world's data sets."""
+        """The rows of a metric, on all data sets but the controls."""
         rows = self.metrics[self.metrics["dataset"].isin(list(self.cues)) & (self.metrics["metric"] == metric)]
         return rows[(rows["model"] == model) & (rows["arm"] == arm) & (rows["seed"] == seed)]
 
@@ -34,15 +36,29 @@ class Evidence:
 
     def curve(self, model: str, arm: str, seed: str, metric: str, cue: str) -> pd.Series:
         """A metric by exit layer on the data set of a cue. Raises NotTested where a planned exit has no result."""
+        layers = self._planned(model, arm, seed)
         dataset = next((dataset for dataset, hidden in self.cues.items() if hidden == cue), None)
-        who = self.subjects[["model", "arm", "seed"]].eq([model, arm, seed]).all(axis=1)
-        if not who.any():
-            raise NotTested(f"arm {arm} is not in the experiment")
         if dataset is None:
             raise NotTested(f"no data set with the {cue} cue is in the experiment")
         rows = self.at(model, arm, seed, metric)
-        values = rows[rows["dataset"] == dataset].set_index("layer")["value"]
-        if missing := [layer for layer in self.subjects.loc[who, "layers"].iloc[0] if layer not in values.index]:
+        return self._complete(rows[rows["dataset"] == dataset], metric, layers)
+
+    def first(self, model: str, arm: str, seed: str, metric: str) -> pd.Series:
+        """A metric by exit layer on the first data set that has it. Raises NotTested as `curve` does."""
+        layers = self._planned(model, arm, seed)
+        rows = self.at(model, arm, seed, metric)
+        dataset = next((dataset for dataset in self.cues if rows["dataset"].eq(dataset).any()), None)
+        return self._complete(rows[rows["dataset"] == dataset], metric, layers)
+
+    def _planned(self, model: str, arm: str, seed: str) -> list[int]:
+        who = self.subjects[["model", "arm", "seed"]].eq([model, arm, seed]).all(axis=1)
+        if not who.any():
+            raise NotTested(f"arm {arm} is not in the experiment")
+        return self.subjects.loc[who, "layers"].iloc[0]
+
+    def _complete(self, rows: pd.DataFrame, metric: str, layers: list[int]) -> pd.Series:
+        values = rows.set_index("layer")["value"]
+        if missing := [layer for layer in layers if layer not in values.index]:
             raise NotTested(f"{metric} has no result at exit {listed_exits(missing)}")
         return values.sort_index()
 

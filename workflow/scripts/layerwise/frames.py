@@ -61,7 +61,8 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def subjects(listed: Sequence[dict]) -> pd.DataFrame:
-    """The `subjects` of a spec as a frame: name, model, arm and seed as text, default_layer, layers, frozen_blocks."""
+    """The `subjects` of a spec as a frame: name, model, arm and seed as text, default_layer, layers, frozen_blocks, and
+    weights_of, the model of which it is a variant."""
     table = pd.DataFrame(listed).rename(columns={"id": "model"})
     table["arm"] = table["arm"].fillna("")
     table["seed"] = [str(int(seed)) if pd.notna(seed) else "" for seed in table["seed"]]
@@ -69,10 +70,11 @@ def subjects(listed: Sequence[dict]) -> pd.DataFrame:
 
 
 def studied(listed: pd.DataFrame) -> pd.DataFrame:
-    """Subjects without the extra points of a dose and response: organisms in fewer arms than the fullest one."""
-    arms = listed[listed["arm"] != ""].groupby("model")["arm"].nunique()
+    """Subjects without controls, which are variants of others, and without the extra points of a dose and response:
+    organisms in fewer arms than the fullest one."""
+    arms = listed[listed["frozen_blocks"].notna()].groupby("model")["arm"].nunique()
     extra = arms[arms < arms.max()].index
-    return listed[~listed["model"].isin(extra)]
+    return listed[~listed["model"].isin(extra) & listed["weights_of"].isna()]
 
 
 def doses(listed: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +82,8 @@ def doses(listed: pd.DataFrame) -> pd.DataFrame:
 
     Raises InputError where an experiment has no such points.
     """
-    extra = listed[~listed["name"].isin(studied(listed)["name"])]
+    organisms = listed[listed["frozen_blocks"].notna()]
+    extra = organisms[~organisms["name"].isin(studied(listed)["name"])]
     if extra.empty:
         raise InputError(
             "no dose and response here: it needs organisms of other `frozen_blocks` in fewer arms than the main one. "

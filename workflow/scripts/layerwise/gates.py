@@ -1,4 +1,4 @@
-"""Is an organism able? What it must do at its default exit layer before any verdict on it is read."""
+"""Is a model trained here able? What it must do at its default exit layer before any verdict on it is read."""
 
 import pandas as pd
 
@@ -8,13 +8,19 @@ COLUMNS = [
     *("subject", "model", "arm", "seed", "gate", "dataset", "layer"),
     *("value", "low", "high", "n", "threshold", "passed"),
 ]
-EARLY_EXIT = 1  # the exit layer at which the deep cue must not be readable yet
+# Gates of probes: name, probe, exit layer (None: the default one), whether the threshold is a lower one. At exit 1 the
+# deep cue must not be readable yet.
+PROBED = (
+    ("item_probe", "item", None, True),
+    ("deep_probe", "deep", None, True),
+    ("deep_probe_early", "deep", 1, False),
+)
 
 
 def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFrame:
-    """Each gate of each organism, with the columns of `gates.csv`; `passed` is empty where it could not be tried.
+    """Each gate of each model, with the columns of `gates.csv`; `passed` is empty where it could not be tried.
 
-    `thresholds` is the experiment's `gates`. Refusals are asked of the `aligned` arms alone.
+    `thresholds` is the experiment's `gates`. Refusals are asked of the `aligned` arms alone, probes of organisms alone.
     """
     rows = []
     for subject in evidence.subjects.itertuples():
@@ -25,11 +31,8 @@ def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFr
             tried += [("refusal", "refusal", default, True), ("over_refusal", "over_refusal", default, False)]
         for gate, metric, layer, at_least in tried:
             rows += _gate(subject, gate, evidence.at(*who, metric), layer, thresholds[gate], at_least)
-        for gate, probe, layer, at_least in (
-            ("item_probe", "item", default, True),
-            ("deep_probe", "deep", default, True),
-            ("deep_probe_early", "deep", EARLY_EXIT, False),
-        ):
+        for gate, probe, layer, at_least in PROBED if subject.name in set(evidence.organisms["name"]) else ():
+            layer = default if layer is None else layer
             found = evidence.probe(subject.model, subject.seed, probe)
             rows += _gate(subject, gate, found, layer, thresholds[gate], at_least)
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -60,6 +60,8 @@ class Part(Settings):
 
     format: str = Field(pattern="^[a-z0-9_]+$", description="The file in `parts/` that reads it.")
     source: Source = Field(description="Where it comes from.")
+    about: str = Field(description="What it is, as its home says, in words that the paper prints.")
+    cite: str = Field(description="Its entry in `paper/references.bib`.")
 
 
 class Stage(Settings):

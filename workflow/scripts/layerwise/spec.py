@@ -137,6 +137,7 @@ class Specs:
                 "seed": subject.seed,
                 "blocks": subject.model.blocks,
                 "default_layer": subject.model.default_layer,
+                "weights_of": subject.model.weights_of,
                 "frozen_blocks": subject.model.organism.vision.frozen_blocks if subject.model.organism else None,
                 "layers": list(subject.layers),
             }
@@ -174,7 +175,10 @@ class Specs:
             experiment=self.study.name,
             title=experiment.title,
             families=sorted({model.family for model in self.study.models.values()}),
-            arms=sorted({subject.arm for subject in self.study.subjects if subject.arm}),
+            organisms=any(model.organism for model in self.study.models.values()),
+            joined=[
+                self._joined(model) for model in self.study.models.values() if model.joined and not model.weights_of
+            ],
             seeds=experiment.seeds,
             datasets=experiment.datasets,
             judges=sorted({judge.judge for judge in self.study.judges.values()}),
@@ -182,6 +186,13 @@ class Specs:
             decoding=experiment.decoding.model_dump(),
             limit=experiment.limit,
         )
+
+    @staticmethod
+    def _joined(model: Model) -> dict:
+        """What the paper says of a joined model."""
+        parts = {"about", "cite", "source"}
+        said = model.joined.model_dump(include={"image_size": True, "vision": parts, "language": parts})
+        return {"display": model.display, "tuned_blocks": model.joined.alignment.learns, **said}
 
 
 def fetch(id: str, source: object) -> str:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy import array_split
 from pandas import DataFrame, Series
 
-from layerwise.figures.style import INK, LETTERS, QUIET, Style
+from layerwise.figures.style import DOUBLE, INK, LETTERS, QUIET, Style, grid, mark_partial, title
 
 # Lines are set apart sideways by up to this share of a layer, so that equal ones do not hide each other.
 APART = 0.62
@@ -74,6 +74,23 @@ def panel(axes: Axes, data: DataFrame, looks: dict[str, Look], scale: float = 10
     if not common_default(data):
         default = means[means["default"]]
         axes.plot(default["at"], default["shown"], **RING, linestyle="none", zorder=4, clip_on=False)
+
+
+def by_metric(data: DataFrame, style: Style, metrics: dict[str, str], looks: dict[str, Look]) -> Figure:
+    """A row of panels, one for each metric (with its name for readers) and data set; lines as in `panel`."""
+    pairs = data[["metric", "dataset"]].drop_duplicates().itertuples(index=False, name=None)
+    panels = sorted(pairs, key=lambda pair: list(metrics).index(pair[0]))
+    figure, axes = grid(1, len(panels), DOUBLE, 2.1, sharex=True, sharey=True)
+    for place, (metric, dataset) in zip(axes[0], panels, strict=True):
+        own = data[(data["metric"] == metric) & (data["dataset"] == dataset)]
+        panel(place, own, looks)
+        percent(place, data)
+        place.set_title(f"{metrics[metric]}\n{title(style.dataset(dataset), own)}")
+    axes[0][0].set_ylabel("Share (%)")
+    figure.supxlabel("Exit layer", size=7)
+    legend(figure, data, looks)
+    mark_partial(figure, data)
+    return figure
 
 
 def _stretches(data: DataFrame) -> Series:

@@ -37,7 +37,8 @@ def seen(
             text = " ".join(say(frames, of_whom, names))
             if text:
                 yield f"seen.{figure}", record(None, text, ", ".join(f"{name}.csv" for name in needs), "number")
-    extra = subjects[~subjects["name"].isin(studied["name"])]
+    organisms = subjects[subjects["frozen_blocks"].notna()]
+    extra = organisms[~organisms["name"].isin(studied["name"])]
     if "probes" in frames and len(extra):
         text = " ".join(dose(frames, subjects, deep))
         yield "seen.dose", record(None, text, "metrics.csv, probes", "number")

@@ -1,0 +1,38 @@
+"""Is it the layer, or any unusual prefix? The same weights, given features as they are, rescaled, or reordered."""
+
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from layerwise import frames as results
+from layerwise.figures import captions, lines
+from layerwise.figures.style import OKABE_ITO, Style
+
+METRICS = {
+    "refusal": "Harmful requests refused",
+    "over_refusal": "Benign requests refused",
+    "utility": "Answered right",
+}
+
+
+def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
+    """The rows of the variants, and of the weights that they vary."""
+    variants = subjects[subjects["weights_of"].notna()]
+    varied = {(row.weights_of, row.arm, row.seed) for row in variants.itertuples()}
+    own = [(row.model, row.arm, row.seed) in varied for row in subjects.itertuples()]
+    return results.cells(frames["metrics"], subjects[own | subjects["weights_of"].notna()], list(METRICS))
+
+
+def draw(data: DataFrame, style: Style) -> Figure:
+    data = data.assign(line=lines.named(data))
+    looks = {
+        name: look._replace(colour=OKABE_ITO[i]) for i, (name, look) in enumerate(lines.looks(data, style).items())
+    }
+    return lines.by_metric(data, style, METRICS, looks)
+
+
+def caption(data: DataFrame, style: Style) -> str:
+    return captions.join(
+        "Controls of the features: the same weights at the same exits, with image features as they are, scaled to the"
+        " mean norm of the default layer's, or with their patches in another order.",
+        captions.settings(data, style),
+    )
