@@ -67,7 +67,7 @@ def test_the_smallest_change_is_found_on_the_same_platform(compare):
     found = compare(metrics=changed(0.40001))
     assert not found.agrees
     assert any("7 rows equal, 1 differ, at most by 0.0 points" in line for line in found.lines)
-    assert any("o default deep layer 0 truth refusal 1: 0.40001" in line for line in found.lines)
+    assert any("o default deep layer 0 truth refusal seed 1: 0.40001" in line for line in found.lines)
 
 
 def test_elsewhere_a_value_like_another_seeds_agrees(compare):

@@ -207,4 +207,4 @@ def _verdicts(found: Findings, name: str, there: pd.DataFrame, ours: pd.DataFram
 
 def _named(row: pd.Series, keys: list[str]) -> str:
     """A row in words: what is not empty among its keys."""
-    return " ".join(f"layer {row[key]}" if key == "layer" else row[key] for key in keys if row[key])
+    return " ".join(f"{key} {row[key]}" if key in ("layer", "seed") else row[key] for key in keys if row[key])
