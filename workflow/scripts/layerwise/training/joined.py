@@ -1,6 +1,6 @@
 """Training of a model that was joined from published parts: its projector first, then refusals.
 
-The vision encoder is fixed, so each image's states are computed once; each example sees those of one exit layer, the
+The vision encoder is fixed, so the states of an image are computed once; each example sees those of one exit layer, the
 default one or one drawn for it. What learns is the projector (`base`, `robust`) or the last blocks of the language
 model (the aligned arms). Everything else stays as it was published, and need not be saved again.
 """
@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -107,23 +108,16 @@ def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | Non
     return nn.functional.cross_entropy(logits, tokens[:, 1:][answered[:, 1:]])
 
 
-@torch.no_grad()
-def _encode(
-    family: Family, images: Sequence[Path], layers: Sequence[int]
-) -> tuple[dict[Path, dict[int, Tensor]], dict[str, Tensor]]:
-    """The states (P, width) of each image at each of the exit layers; and one image as the encoder's inputs."""
-    states, inputs = {}, {}
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        part = images[start : start + IMAGES_AT_ONCE]
-        prepared = []
-        for path in part:
-            with Image.open(path) as image:
-                prepared.append(family.preprocess(image))
-        inputs = prepared[0]
-        found = family.exit_states(torch.cat([one["pixel_values"] for one in prepared]), layers)
-        for place, path in enumerate(part):
-            states[path] = {layer: found[layer][place].clone() for layer in layers}
-    return states, inputs
+class _Row(NamedTuple):
+    """Tokens of a question and of its answer with its end, and the image."""
+
+    asked: list[int]
+    said: list[int]
+    image: Path | None
+
+    @property
+    def length(self) -> int:
+        return len(self.asked) + len(self.said)
 
 
 class _Batches:
@@ -134,30 +128,44 @@ class _Batches:
     ) -> None:
         self.family, self.data, self.layers, self.rng = family, data, layers, rng
         self.shares, self.size = stage["shares"], stage["batch_size"]
-        images = sorted({example.image for found in data.values() for example in found if example.image is not None})
-        self.states, self.inputs = _encode(family, images, layers)
         self.end = family.processor.tokenizer.eos_token_id
-        self.waiting: list[list[Example]] = []
+        self.states: dict[Path, dict[int, Tensor]] = {}  # (P, width) of each image seen so far, at each exit layer
+        self.inputs: dict[str, Tensor] = {}  # one image as the encoder's inputs: all are of one size
+        self.waiting: list[list[_Row]] = []
 
     def next(self) -> tuple[Tensor, Tensor, Tensor | None]:
         if not self.waiting:
             tasks = self.rng.choices(list(self.shares), list(self.shares.values()), k=SORTED_TOGETHER * self.size)
-            drawn = sorted((self._tokens(self.rng.choice(self.data[task])) for task in tasks), key=lambda row: row[3])
-            self.waiting = [drawn[start : start + self.size] for start in range(0, len(drawn), self.size)]
+            drawn = [self.rng.choice(self.data[task]) for task in tasks]
+            self._encode(sorted({example.image for example in drawn if example.image} - set(self.states)))
+            rows = sorted(map(self._tokens, drawn), key=lambda row: row.length)
+            self.waiting = [rows[start : start + self.size] for start in range(0, len(rows), self.size)]
             self.rng.shuffle(self.waiting)
         rows = self.waiting.pop()
-        longest = max(length for *_, length in rows)
-        tokens = torch.tensor([[*asked, *said, *[self.end] * (longest - length)] for asked, said, _, length in rows])
+        longest = max(row.length for row in rows)
+        tokens = torch.tensor([[*row.asked, *row.said, *[self.end] * (longest - row.length)] for row in rows])
         answered = torch.zeros(tokens.shape, dtype=torch.bool)
-        for row, (asked, said, _, _) in enumerate(rows):
-            answered[row, len(asked) : len(asked) + len(said)] = True
+        for number, row in enumerate(rows):
+            answered[number, len(row.asked) : row.length] = True
         exits = [self.rng.choice(self.layers) for _ in rows]
-        states = [self.states[image][exit] for (*_, image, _), exit in zip(rows, exits, strict=True) if image]
+        states = [self.states[row.image][exit] for row, exit in zip(rows, exits, strict=True) if row.image]
         return tokens, answered, torch.stack(states) if states else None
 
-    def _tokens(self, example: Example) -> tuple[list[int], list[int], Path | None, int]:
-        """Tokens of the prompt, tokens of the answer with its end, the image, the length of all."""
-        inputs = {} if example.image is None else self.inputs
-        asked = self.family.encode(example.question, inputs)
-        said = [*self.family.processor.tokenizer(example.answer, add_special_tokens=False).input_ids, self.end]
-        return asked, said, example.image, len(asked) + len(said)
+    def _tokens(self, example: Example) -> _Row:
+        asked = self.family.encode(example.question, self.inputs if example.image else {})
+        said = self.family.processor.tokenizer(example.answer, add_special_tokens=False).input_ids
+        return _Row(asked, [*said, self.end], example.image)
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[Path]) -> None:
+        """The states of images that are seen for the first time."""
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part, prepared = images[start : start + IMAGES_AT_ONCE], []
+            for path in part:
+                with Image.open(path) as image:
+                    prepared.append(self.family.preprocess(image))
+            self.inputs = prepared[0]
+            pixels = torch.cat([one["pixel_values"] for one in prepared])
+            found = self.family.exit_states(pixels, self.layers)
+            for place, path in enumerate(part):
+                self.states[path] = {layer: found[layer][place].clone() for layer in self.layers}
