@@ -17,10 +17,11 @@ COLUMNS = {
     "`paired.csv`": (LIBRARY / "paired.py", "COLUMNS"),
     "Probes": (LIBRARY.parent / "probe.py", "COLUMNS"),
     "gates.csv": (LIBRARY / "gates.py", "COLUMNS"),
-    "predictions.csv": (LIBRARY / "predictions.py", "COLUMNS"),
+    "predictions.csv": (LIBRARY / "predictions" / "__init__.py", "COLUMNS"),
     "validity.csv": (LIBRARY / "validity.py", "VALIDITY"),
     "agreement.csv": (LIBRARY / "validity.py", "AGREEMENT"),
     "controls.csv": (LIBRARY / "validity.py", "CONTROLS"),
+    "`human_labels.csv`": (LIBRARY / "human_labels.py", "COLUMNS"),
 }
 RECORDS = {"Prompts": "Prompt", "Responses": "Response", "Verdicts": "Verdict"}
 
