@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from layerwise.config import ALIGNED, Model, Study, Subject
+from layerwise.config import ALIGNED, JOINED_ARMS, Model, Study, Subject
 from layerwise.records import canonical
 
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -113,6 +113,18 @@ class Specs:
             canned_refusal=self.study.experiment.canned_refusal,
         )
 
+    def human_labels(self) -> str:
+        ((id, dataset),) = self.study.human_labels.items()
+        judges = self.study.judges
+        return _spec(
+            "human_labels",
+            "judging",
+            [f"layerwise.datasets.{dataset.builder}", *(f"layerwise.judges.{one.judge}" for one in judges.values())],
+            dataset=id,
+            judges={name: one.model_dump(include={"judge", "options"}) for name, one in judges.items()},
+            **dataset.model_dump(include={"builder", "seed", "options"}),
+        )
+
     def probe(self, subject: Subject) -> str:
         model = subject.model
         return _spec(
@@ -160,7 +172,8 @@ class Specs:
             gates=self.study.experiment.gates.model_dump(),
             # A data set shown with another image than its own is a control: its cue is not to be seen.
             cues={id: data.options.get("cue") for id, data in self.study.datasets.items() if data.image == "own"},
-            aligned=sorted(ALIGNED),
+            # Who was taught without images is not asked to refuse beside one.
+            aligned=sorted(set(ALIGNED) - set(JOINED_ARMS)),
         )
 
     def crate(self) -> str:
