@@ -17,6 +17,7 @@ ROOMS = {
     "generate": "exits",
     "probe": "exits",
     "judge": "judges",
+    "human_labels": "judges",
     "build_prompts": "datasets",
     "figure": "figures",
     "fetch": "assets",

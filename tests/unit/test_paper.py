@@ -41,13 +41,13 @@ JOINED = PUBLISHED | {
     "judges": ["coherence", "refusal", "vqa"],
     "harm": None,
 }
-UNJUDGED = PUBLISHED | {"judges": ["coherence", "refusal", "vqa"], "harm": None}
+UNJUDGED = PUBLISHED | {"judges": ["coherence", "refusal", "relevance", "vqa"], "harm": None}
 EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
     "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
     "paper": (PUBLISHED, FIGURES, TABLES),
     "wheels": (JOINED, ["refusal-and-harm", "outcomes", "utility", "controls", "predictions"], ORGANISM_TABLES),
-    "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], TABLES),
+    "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], [*TABLES, "human-labels"]),
 }
 ABSTRACT = [
     "discrimination.default-on-robust.world-deep.default",
@@ -136,6 +136,8 @@ def test_where_no_judge_tells_harm_the_paper_speaks_of_answers(repository) -> No
         found = repository(name)
         found.build()
         assert heading in found.headings()
+        link = f"../results/{name}/tables/human-labels.csv"
+        assert (link in found.query("link", "dest")) is (name == "answered")
 
 
 def test_every_figure_and_table_links_its_data(repository) -> None:

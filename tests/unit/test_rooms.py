@@ -52,6 +52,7 @@ MAY_IMPORT = {
     "judges": {"checkpoints"},
     "judging": {"judges", "resume"},
     "validity": {"judging", "outcomes", "stats"},
+    "human_labels": {"stats"},
     "datasets": {"rawdata"},
     "probes": {"exits", "stats"},
     "figures": {"frames", "stats"},

@@ -26,6 +26,9 @@ TABLE_INPUTS = {
     "agreement": ["agreement"],
     "published": ["published", "metrics"],
 }
+if STUDY.human_labels:
+    FRAMES |= {"human_labels": [f"{RESULTS}/human_labels.csv"]}
+    TABLE_INPUTS |= {"human-labels": ["human_labels"]}
 if not any(judge.judge == "toxicity" for judge in STUDY.judges.values()):
     del FIGURE_INPUTS["toxicity"]
 if ORGANISMS:

@@ -3,6 +3,7 @@
 # OUTPUTS
 #   results/{experiment}/verdicts/{judge}/{subject}.jsonl   all exit layers of a subject, updated in place
 #   results/{experiment}/controls/{judge}.jsonl             the judge on empty, echoed, shuffled and refusing responses
+#   results/{experiment}/human_labels.csv                   judges of refusal on responses that people have labelled
 
 
 JUDGED = chunks(list(SUBJECTS), STUDY.experiment.models_per_judge_job)
@@ -38,3 +39,26 @@ for number, group in enumerate(JUDGED):
             " --costs {log:q}.json --gpus {resources.gpu}"
             " --weights {input.weights:q} --prompts {input.prompts:q} --responses {input.responses:q}"
             " --output {output.verdicts:q} --controls {output.controls:q} 2>&1 | tee {log:q}"
+
+
+if STUDY.human_labels:
+
+    rule human_labels:
+        """Hold every judge of refusal against responses that people have labelled."""
+        input:
+            sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
+            weights=[path for judge in STUDY.judges for path in judge_weights(judge)],
+        output:
+            f"{RESULTS}/human_labels.csv",
+        log:
+            f"{LOGS}/human_labels.log",
+        conda:
+            "../../envs/judging.yaml"
+        resources:
+            mem_mb=max(memory_mb(judge) for judge in STUDY.judges.values()),
+            runtime=60,
+        params:
+            spec=SPECS.human_labels(),
+        shell:
+            "python workflow/scripts/human_labels.py --spec {params.spec:q} --costs {log:q}.json"
+            " --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"

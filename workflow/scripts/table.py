@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     arguments = options.parse_args(argv)
     study = config.load(arguments.config)
     shown = ({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
-    make = getattr(tables, arguments.spec["table"])
+    make = getattr(tables, arguments.spec["table"].replace("-", "_"))
     table = make(frames.read(arguments.inputs), arguments.spec, tables.Names(*shown))
     with atomic(arguments.output) as stream:
         table.rows.to_csv(stream, index=False)

@@ -178,6 +178,9 @@ class Experiment(Settings):
     datasets: list[Identifier] = Field(min_length=1, description="Data sets, by id.")
     judges: list[Identifier] = Field(min_length=1, description="Judges, by id.")
     outcome: Outcome = Field(description="Which judges decide the outcome.")
+    human_labels: Identifier | None = Field(
+        None, description="A data set of responses that people have labelled, to hold the judges of refusal against."
+    )
     limit: Positive | None = Field(None, description="Keep this many clusters of each data set; absent: all.")
     decoding: Decoding = Field(Decoding(), description="How responses are generated.")
     canned_refusal: str = Field(
@@ -258,6 +261,7 @@ class Study:
     datasets: dict[str, Dataset]
     judges: dict[str, Judge]
     training_data: dict[str, Dataset]
+    human_labels: dict[str, Dataset]
 
     @property
     def subjects(self) -> list[Subject]:
@@ -284,7 +288,7 @@ class Study:
                 found |= {f"{id}.vision": model.joined.vision.source, f"{id}.language": model.joined.language.source}
         for id, judge in self.judges.items():
             found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
-        for id, data in (self.datasets | self.training_data).items():
+        for id, data in (self.datasets | self.training_data | self.human_labels).items():
             found |= {f"{id}.{name}": source for name, source in data.sources.items()}
         return found
 
@@ -313,6 +317,9 @@ def load(path: Path) -> Study:
         datasets={id: read(_file("dataset", id, folder, path), Dataset) for id in experiment.datasets},
         judges={id: read(_file("judge", id, folder, path), Judge) for id in experiment.judges},
         training_data={id: read(_file("dataset", id, folder, path), Dataset) for id in learned},
+        human_labels={
+            id: read(_file("dataset", id, folder, path), Dataset) for id in filter(None, [experiment.human_labels])
+        },
     )
     _check(study, path)
     return study

@@ -15,7 +15,7 @@ from layerwise.records import InputError
 TEXT = dict.fromkeys(
     ("model", "arm", "seed", "dataset", "group", "judge", "metric", "subject", "probe")
     + ("truth", "label", "control", "first", "second", "claim", "gate")
-    + ("prediction", "statement", "quantity", "verdict", "detail"),
+    + ("prediction", "statement", "quantity", "verdict", "detail", "half"),
     str,
 )
 ONSET = 0.75  # the AUC of its probe from which on a cue counts as readable

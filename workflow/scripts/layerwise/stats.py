@@ -4,6 +4,7 @@
 | --- | --- |
 | a share | Wilson's interval (Wilson 1927) |
 | a mean, or a mean over exit layers | bootstrap over clusters, percentile interval |
+| F1 of a judge | bootstrap over responses, percentile interval |
 | a difference of two shares of the same prompts | Newcombe's square-and-add interval (Newcombe 1998, method 10) |
 | whether the two shares differ | exact McNemar test; flips whole clusters where a cluster holds several prompts |
 | many such tests | Holm's correction |
@@ -111,6 +112,17 @@ def cluster_mean(totals: np.ndarray, counts: np.ndarray) -> Interval:
     value, resampled = mean_over_columns(totals, counts)
     clusters = np.count_nonzero(counts.sum(1))
     return percentile_interval(value, resampled) or Interval(*map(float, wilson(value, clusters)))
+
+
+def f1(given: np.ndarray, true: np.ndarray) -> Interval:
+    """F1 of what was given (booleans) against what is true, bootstrapped; NaN limits where the bootstrap is blind."""
+    drawn = resamples(len(true))
+    both, either = (given & true).astype(float), given.astype(float) + true
+    with np.errstate(invalid="ignore"):
+        value, resampled = 2 * both.sum() / either.sum(), 2 * (drawn @ both) / (drawn @ either)
+    resampled = resampled[~np.isnan(resampled)]
+    interval = percentile_interval(value, resampled) if len(resampled) else None
+    return interval or Interval(value, np.nan, np.nan)
 
 
 def paired_difference(both: np.ndarray, first: np.ndarray, second: np.ndarray, n: np.ndarray) -> Interval:

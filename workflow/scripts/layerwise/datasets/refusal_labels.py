@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerwise import rawdata
-from layerwise.records import InputError
+from layerwise.records import InputError, Prompt
 
 COLUMNS = ("objective", "assistant_response", "human_score")
 LABELS = {"0": "answer", "1": "refusal"}
@@ -29,6 +29,14 @@ class Labelled(NamedTuple):
     response: str
     label: str
     half: str
+
+
+def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
+    """Raises InputError: here are responses, and no prompts."""
+    raise InputError(
+        f"config/datasets/{spec['dataset']}.yaml holds responses that people have labelled, and no prompts. Name it in "
+        "key 'human_labels' of the experiment instead of 'datasets'."
+    )
 
 
 def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:

@@ -6,6 +6,7 @@ A key is made of what the number is of, from the whole to the part, joined by do
     difference.<metric>.<of whom>.<data set>.<layer-03>     less the default exit layer; p.… its p value (Holm)
     probe.<probe>.<of whom>.<layer-03>
     precision.<judge>.<label>, recall.<judge>.<label>, agreement.<judge>.<judge>.<claim>, kappa.…, control.<judge>.…
+    human.<metric>.<judge>.<half>                           on responses that people have labelled
     gate.<seed>.<gate>.<data set>, able.<seed>              ability; prediction.P1a.<seed>: its verdict
     setting.<what>                                          what was run: seeds, layers, n, versions
     seen.<figure>                                           a sentence or two on what a figure shows

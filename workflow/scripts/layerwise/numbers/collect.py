@@ -107,7 +107,7 @@ def probes(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[t
 
 
 def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator[tuple[str, Record]]:
-    """Judges over all exits: against the truth, against each other, on controls."""
+    """Judges over all exits: against the truth, against each other, on controls; and against people."""
     for name, keys, metrics_of in (
         ("validity", ["judge", "label"], {"precision": share, "recall": share}),
         ("agreement", ["first", "second", "claim"], {"agreement": share, "kappa": plain}),
@@ -123,6 +123,10 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
                 key = ".".join(filter(None, [first, *(row[key] for key in keys)]))
                 text = metrics_of[row["metric"]](row["value"])
                 yield key, record(row["value"], text, f"{sources[name]}:{line}", "validity", row)
+    for line, row in lines(frames.get("human_labels", pd.DataFrame())):
+        key = ".".join(["human", row["metric"], row["judge"], row["half"]])
+        where = f"{sources['human_labels']}:{line}"
+        yield key, record(row["value"], share(row["value"]), where, "human_labels", row)
 
 
 def organisms(frames: dict[str, pd.DataFrame], listed: pd.DataFrame, sources: dict) -> Iterator[tuple[str, Record]]:

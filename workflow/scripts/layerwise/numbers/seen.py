@@ -31,6 +31,7 @@ def seen(
         ("probes", probes, studied, ("metrics", "probes")),
         ("drift", drift, studied, ("probes",)),
         ("predictions", predictions, studied, ("predictions",)),
+        ("human-labels", human_labels, studied, ("human_labels",)),
     )
     for figure, say, of_whom, needs in ways:
         if len(of_whom) and all(name in frames for name in needs):
@@ -194,6 +195,17 @@ def predictions(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterato
         counts = rows["verdict"].value_counts()
         said = ", ".join(f"{verdict} in {n}" for verdict, n in counts.items())
         yield f"{prediction} ({arm}), {len(rows)} {'seed' if len(rows) == 1 else 'seeds'}: {said}."
+
+
+def human_labels(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """What each judge of refusal is worth on the labelled responses that were held out."""
+    table = frames["human_labels"]
+    for judge, rows in table[table["half"] == "test"].groupby("judge", sort=False):
+        value = rows.set_index("metric")["value"].map(share)
+        yield (
+            f"{names.judges[judge]}, on the half that was held out: precision {value['precision']}, recall"
+            f" {value['recall']} ({value['recall_declined']} without answers to another request)."
+        )
 
 
 def dose(frames: Frames, subjects: pd.DataFrame, deep: list[str]) -> Iterator[str]:

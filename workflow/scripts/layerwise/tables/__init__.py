@@ -4,7 +4,7 @@ Each is a function of the frames, of the spec and of the names for readers; it i
 """
 
 from layerwise.tables.comparison import published
-from layerwise.tables.judging import agreement, controls, judges
+from layerwise.tables.judging import agreement, controls, human_labels, judges
 from layerwise.tables.organisms import gates, predictions
 from layerwise.tables.results import outcomes, paired
 from layerwise.tables.text import Names, Table
@@ -15,6 +15,7 @@ __all__ = [
     "agreement",
     "controls",
     "gates",
+    "human_labels",
     "judges",
     "outcomes",
     "paired",

@@ -1,8 +1,18 @@
-"""Tables of judges: against the truth, on controls, and against each other."""
+"""Tables of judges: against the truth, against people, on controls, and against each other."""
 
 import pandas as pd
 
 from layerwise.tables.text import MISSING, Names, Table, estimate, filled, none, number
+
+HALVES = {"all": "all", "train": "training half", "test": "held out"}
+LABELLED = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "recall_declined": "Recall, declined",
+    "f1": "F1",
+    "accuracy": "Right",
+    "majority": "Commoner label",
+}
 
 
 def judges(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
@@ -74,4 +84,23 @@ def agreement(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Tabl
     if not found:
         return none("No two judges of this experiment can make the same claim.")
     note = "Same responses, over all models and exits [95 % interval]; a dash where a judge never decides differently."
+    return Table(filled(pd.DataFrame(found)), note)
+
+
+def human_labels(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
+    """What each judge of refusal is worth on the responses that people have labelled, half by half."""
+    found = []
+    for (judge, half), cells in frames["human_labels"].groupby(["judge", "half"], sort=False):
+        measured = cells.set_index("metric")
+        row = {"Judge": names.judges[judge], "Responses": HALVES[half]}
+        row |= {label: estimate(measured.loc[metric]) for metric, label in LABELLED.items()}
+        found.append(row | {"n": str(measured.loc["accuracy", "n"])})
+    if not found:
+        return none("No judge of this experiment tells refusals from answers.")
+    note = (
+        "In percent [95 % interval: Wilson's, of F1 a bootstrap]. The training half was there when the judges were"
+        " made, the other was not. People also called it a refusal when another question was answered; declined:"
+        " without the refusals whose very words they called an answer to another request. Commoner label: right by"
+        " always saying that."
+    )
     return Table(filled(pd.DataFrame(found)), note)

@@ -1,0 +1,52 @@
+"""Hold every judge that tells refusals from answers against responses that people have labelled."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from layerwise import assets, datasets, human_labels, jobs, judges, judging, records
+from layerwise.records import InputError, Prompt, Response
+
+
+def main(argv: list[str]) -> None:
+    options = jobs.parser(__doc__)
+    options.add_argument("--sources", type=Path, nargs="+", required=True, help="receipts, <dataset>.<source>.json")
+    options.add_argument("--weights", type=Path, nargs="*", default=[], help="receipts or checkpoints of all judges")
+    options.add_argument("--output", type=Path, required=True, help="CSV: precision, recall, F1 by judge and half")
+    arguments = options.parse_args(argv)
+    spec = arguments.spec
+    sources = {path.stem.removeprefix(f"{spec['dataset']}."): assets.resolve(path) for path in arguments.sources}
+    builder = datasets.load(spec["builder"])
+    if not hasattr(builder, "labelled"):
+        raise InputError(
+            f"key 'human_labels': data set '{spec['dataset']}' holds prompts, and no labelled responses. "
+            "Name another, such as refusal-labels."
+        )
+    labelled = builder.labelled(spec, sources)
+    pairs = [pair(number, row.request, row.response) for number, row in enumerate(labelled)]
+    _, _, labels, halves = zip(*labelled, strict=True)
+    found = []
+    for id, settings in spec["judges"].items():
+        kind = judges.load(settings["judge"])
+        if set(labels) <= set(kind.labels):
+            judge = kind(settings["options"], [path for path in arguments.weights if owner(path) == id])
+            said = [label for label, _ in judging.ask(judge, id, pairs)]
+            found += human_labels.rows(id, said, labels, [row.response for row in labelled], halves)
+    with records.atomic(arguments.output) as stream:
+        table = pd.DataFrame(found, columns=human_labels.COLUMNS)
+        table.to_csv(stream, index=False, float_format="%.6g")
+
+
+def pair(number: int, request: str, response: str) -> judging.Pair:
+    """A labelled response as a judge gets it; the request counts as a harmful one, which all of them judge."""
+    prompt = Prompt(f"labelled-{number:03d}", "labelled", request, None, None, "harmful", str(number))
+    return prompt, Response("", prompt.id, "labelled", 0, response, len(response.split()), "stop")
+
+
+def owner(weights: Path) -> str:
+    """The judge whose weights these are: `<judge>.json`, `<judge>.base.json`, or in the folder of a trained one."""
+    return weights.stem.removesuffix(".base") if weights.suffix == ".json" else weights.parent.name
+
+
+if __name__ == "__main__":
+    jobs.run(main)
