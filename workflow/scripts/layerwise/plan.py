@@ -53,6 +53,7 @@ class Plan:
     responses: Count
     failed: int
     trained: dict[str, bool]
+    model_bytes: float
     downloads: list[Download]
 
     @property
@@ -65,7 +66,7 @@ class Plan:
             if data.image != "none":
                 images += self.prompts[id].total * PER_IMAGE["fetched" if data.sources else "rendered"]
         texts = self.responses.total * experiment.decoding.max_new_tokens * PER_TOKEN
-        return rows * PER_ROW + texts + images + len(self.trained) * PER_TRAINED_MODEL
+        return rows * PER_ROW + texts + images + self.model_bytes
 
     @property
     def hours(self) -> float:
@@ -91,8 +92,10 @@ def plan(study: Study, root: Path) -> Plan:
         failed += sum(file.with_suffix(".status.json").exists() for file in files)
         total += asked * len(files)
         done += sum(min(_lines(file), asked) for file in there)
-    trained = {name: (results / "models" / name / "model.safetensors").exists() for name in _trained(study)}
-    return Plan(study, prompts, cells, Count(total, done), failed, trained, _downloads(study, root))
+    sizes = _trained(study)
+    trained = {name: (results / "models" / name / "model.safetensors").exists() for name in sizes}
+    responses = Count(total, done)
+    return Plan(study, prompts, cells, responses, failed, trained, sum(sizes.values()), _downloads(study, root))
 
 
 def expected(data: Dataset, limit: int | None) -> int:
@@ -102,15 +105,23 @@ def expected(data: Dataset, limit: int | None) -> int:
     return everything if limit is None or limit >= clusters else math.ceil(everything * limit / clusters)
 
 
-def _trained(study: Study) -> list[str]:
-    """Names of all that is trained: of each organism's arm also its parent and their vision encoder, each once."""
-    names = {}
+def _trained(study: Study) -> dict[str, float]:
+    """Bytes, by name, of all that is trained, each once: of each arm also its parent, and what that is made from."""
+    found: dict[str, float] = {}
     for subject in study.subjects:
-        if subject.arm is not None:
-            for stage in ("vision", ALIGNED.get(subject.arm), subject.arm):
-                if stage:
-                    names[f"{subject.id}.{stage}.s{subject.seed}"] = None
-    return list(names)
+        if subject.arm is None:
+            continue
+        id, parent = subject.model.weights_of or subject.id, ALIGNED.get(subject.arm)
+        if joined := subject.model.joined:
+            found[f"{id}.parts"] = joined.size_mb * 1e6
+            for arm, seed in ((parent, study.experiment.seeds[0]), (subject.arm, subject.seed)):
+                if arm:
+                    stage = joined.alignment if arm in ALIGNED else joined.projector
+                    found[f"{id}.{arm}.s{seed}"] = stage.size_mb * 1e6
+        else:
+            for stage in filter(None, ("vision", parent, subject.arm)):
+                found[f"{id}.{stage}.s{subject.seed}"] = PER_TRAINED_MODEL
+    return found
 
 
 def _downloads(study: Study, root: Path) -> list[Download]:
@@ -204,8 +215,13 @@ def _fetched(plan: Plan) -> list[Line]:
             notes.append(f"GATED: ask for access at the page of {source.repo} and set HF_TOKEN")
         if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision):
             notes.append(f"revision '{source.revision}' can move")
-        lines.append((", ".join(download.ids), size, "; ".join(notes)))
+        lines.append((_shortened(download.ids), size, "; ".join(notes)))
     return lines
+
+
+def _shortened(ids: tuple[str, ...]) -> str:
+    """The first of the names of one download, and how many others it has."""
+    return ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
 
 
 def _line(name: str, text: str) -> str:

@@ -76,6 +76,7 @@ class Stage(Settings):
     refusals: list[str] = Field([], description="The refusals that are taught, in turn.")
     steps: Positive = Field(description="Steps at the default exit layer.")
     steps_at_random_exits: Positive = Field(description="Steps at random exit layers.")
+    size_mb: float = Field(gt=0, description="Size of what it learns, for `make plan`.")
     batch_size: Positive = Field(8, description="Examples a step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(10, description="Steps of linear warm-up.")
@@ -94,6 +95,7 @@ class Joined(Settings):
 
     vision: Part = Field(description="The vision encoder; it stays as it is.")
     language: Part = Field(description="The language model.")
+    size_mb: float = Field(gt=0, description="Size of the joined model, for `make plan`.")
     image_token: str = Field(description="A token of the language model that stands for a patch; no text may hold it.")
     image_size: Positive = Field(description="Pixels a side that images are resized to.")
     projector: Stage = Field(description="The stage of the base arms.")

@@ -62,7 +62,7 @@ class Specs:
     def train_joined(self, id: str, arm: str, seed: int) -> str:
         model = self.study.models[id]
         settings = model.joined.alignment if arm in ALIGNED else model.joined.projector
-        stage = settings.model_dump(exclude={"data", "refused", "refusals", "steps_at_random_exits"})
+        stage = settings.model_dump(exclude={"data", "refused", "refusals", "steps_at_random_exits", "size_mb"})
         at_random = arm == "robust" or arm.startswith("layerwise")
         if at_random:
             stage["steps"] = settings.steps_at_random_exits
