@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "Makefile", "CITATION.cff", "config", "envs", "paper", "profiles", "workflow")
+# What says when a run was made, and how long it took.
+TIMED = ("costs.csv", "complete.txt", "ro-crate-metadata.json")
 BUILT = shutil.ignore_patterns("__pycache__", "*.pdf")
 
 
@@ -75,6 +77,23 @@ class Project:
         shutil.rmtree(self.folder / "figures/smoke")
         for path in [*(self.folder / "results/smoke").glob("*.*"), self.folder / "paper/smoke.pdf"]:
             path.unlink()
+
+    def built(self) -> dict[str, Path]:
+        """What a run makes, by its path in the project; without what says how long it took."""
+        places = [self.folder / place for place in ("results/smoke", "figures/smoke", "paper/smoke.pdf")]
+        files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*"))]
+        names = {file.relative_to(self.folder).as_posix(): file for file in files if file.is_file()}
+        return {name: file for name, file in names.items() if file.name not in TIMED}
+
+    def differences(self, other: "Project") -> list[str]:
+        """Files made here that another copy lacks or has with other bytes, and what an unfinished job left there."""
+        there = other.built()
+        different = [
+            name
+            for name, file in self.built().items()
+            if name not in there or there[name].read_bytes() != file.read_bytes()
+        ]
+        return different + [name for name in there if name.endswith((".partial", ".status.json"))]
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace one piece of text in a file; it must be there."""

@@ -1,9 +1,15 @@
 """The rerun matrix: an edit on a finished experiment, and exactly the jobs that are planned after it."""
 
+import json
 import os
 import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from project import PARTS, ROOT, Project
 
 ARMS = ("robust", "default-on-robust")
 SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
@@ -14,121 +20,350 @@ TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", 
 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
 TABLE_JOBS = {f"table {name}" for name in TABLES}
-LAST = {"numbers", "paper", "crate", "complete"}
+DRIFT = {"figure drift"}
+PRINTED = {"paper", "crate", "complete"}
+LAST = {"numbers"} | PRINTED
+VALIDITY = {"validity", "table judges", "table controls", "table agreement"} | LAST
+ASSESSING = {"assess", "figure predictions", "table gates", "table predictions"} | LAST
 # What is made from verdicts; the figure of drift is made from features alone.
-AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - {"figure drift"} | TABLE_JOBS | LAST
-JUDGING = {f"judge {judge}" for judge in JUDGES}
-GENERATING = {f"generate {subject}" for subject in SUBJECTS}
-PROBING = {"probe organism-smoke.default-on-robust.s100"}
-TRAINING = {
+AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - DRIFT | TABLE_JOBS | LAST
+MEASURES = AGGREGATES - VALIDITY | LAST
+JUDGING = {f"judge {judge}" for judge in JUDGES} | AGGREGATES
+GENERATING = {f"generate {subject}" for subject in SUBJECTS} | JUDGING
+PROBE = {"probe organism-smoke.default-on-robust.s100"}
+PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
+BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
+TRAINED = {
     "train_vision organism-smoke 100",
     "train_base organism-smoke robust 100",
     "align organism-smoke default-on-robust 100",
 }
-ORGANISM = TRAINING | GENERATING | PROBING | JUDGING | AGGREGATES | {"figure drift"}
-BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS}
-
-SMOKE = "config/smoke.yaml"
-LIBRARY = "workflow/scripts/layerwise"
+TRAINING = TRAINED | GENERATING | PROBING
+JUDGE_TRAINED = {"train_judge toxicity"}
+EVERYTHING = TRAINING | BUILDING | JUDGE_TRAINED
 NOTHING: set[str] = set()
 
+SMOKE = "config/smoke.yaml"
+ORGANISM = "config/models/organism-smoke.yaml"
+LIBRARY = "workflow/scripts/layerwise"
+RESULTS = "results/smoke"
+MODEL = "models:\n  - {id: organism-smoke, arms: [robust, default-on-robust]}"
 
-def test_nothing_after_a_run(project):
-    assert project.planned() == NOTHING
-
-
-# An edit: file, old text, new text; then the jobs planned after it.
-EDITS = {
-    "add an exit layer": (
-        (SMOKE, "layers: [0, 7]", "layers: [0, 5, 7]"),
-        GENERATING | JUDGING | AGGREGATES | {"figure drift"},
-    ),
-    "remove an exit layer": ((SMOKE, "layers: [0, 7]", "layers: [7]"), JUDGING | AGGREGATES | {"figure drift"}),
-    "reorder exit layers": ((SMOKE, "layers: [0, 7]", "layers: [7, 0]"), NOTHING),
-    "name the default layer or not": ((SMOKE, "layers: [0, 7]", "layers: [0]"), NOTHING),
-    "another grouping": ((SMOKE, "outcome:", "layers_per_job: 1\noutcome:"), NOTHING),
-    "reorder keys": ((SMOKE, "seeds: [100]\nlayers: [0, 7]", "layers: [0, 7]\nseeds: [100]"), NOTHING),
-    "change the decoding": ((SMOKE, "batch_size: 32", "batch_size: 16"), GENERATING | JUDGING | AGGREGATES),
-    "change the limit": ((SMOKE, "limit: 24", "limit: 23"), BUILDING | GENERATING | JUDGING | AGGREGATES),
-    "several GPUs": (
-        ("config/models/organism-smoke.yaml", "display:", "gpu_memory_gb: 8\ngpus: 2\ndisplay:"),
-        NOTHING,
-    ),
-    "a colour": ((SMOKE, "#D55E00", "#D55E01"), NOTHING),
-    "a display name": (("config/models/organism-smoke.yaml", "barely trained", "hardly trained"), NOTHING),
-    "the declared throughput": ((SMOKE, "responses_per_second: 500", "responses_per_second: 400"), NOTHING),
-    "the title": ((SMOKE, "title: Smoke", "title: Short"), {"paper", "crate", "complete"}),
-    "a step of the last stage": (
-        ("config/models/organism-smoke.yaml", "safety_steps: 20,", "safety_steps: 21,"),
-        ORGANISM
-        - {"train_vision organism-smoke 100", "train_base organism-smoke robust 100"}
-        - {"generate organism-smoke.robust.s100"},
-    ),
-    "a step that no arm uses": (
-        ("config/models/organism-smoke.yaml", "layerwise_safety_steps: 20", "layerwise_safety_steps: 21"),
-        NOTHING,
-    ),
-    "the seed of a data set": (
-        ("config/datasets/world-vqa.yaml", "seed: 1", "seed: 2"),
-        {"build_prompts world-vqa"} | GENERATING | JUDGING | AGGREGATES,
-    ),
-    "a comment in a rule's script": (("workflow/scripts/metrics.py", "import", "# why\nimport"), NOTHING),
-    "a comment in a helper": ((f"{LIBRARY}/records.py", "import dataclasses", "# why\nimport dataclasses"), NOTHING),
-    "a docstring in a helper": ((f"{LIBRARY}/records.py", '"""All rows', '"""Every one of the rows'), NOTHING),
-    "a progress line": ((f"{LIBRARY}/jobs.py", "LINES = 10.0", "LINES = 5.0"), NOTHING),
-    "a helper of the judge": (
-        (f"{LIBRARY}/judges/refusal.py", "import re\n", "import re\n\nEXTRA = 1\n"),
-        {"judge refusal"} | AGGREGATES,
-    ),
-    "a helper of the statistics": (
-        (f"{LIBRARY}/outcomes.py", "import", "EXTRA = 1\nimport"),
-        AGGREGATES,
-    ),
-    "one figure": (
-        (f"{LIBRARY}/figures/drift.py", "\ndef data(", "\nEXTRA = 1\n\n\ndef data("),
-        {"figure drift", "paper", "crate", "complete"},
-    ),
-    "a pin of the judges": (
-        ("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"),
-        {"train_judge toxicity"} | JUDGING | AGGREGATES,
-    ),
-    "a comment in an environment": (("envs/judging.yaml", "channels:", "# why\nchannels:"), NOTHING),
-    "the paper's text": (("paper/main.typ", "\n", "\n// a remark\n"), {"paper", "crate", "complete"}),
-    "a profile": (("profiles/slurm/profile.yaml", "jobs: 32", "jobs: 16"), NOTHING),
-    "the README of the configuration": (("config/README.md", "\n", "\nA remark.\n"), NOTHING),
-}
+Deed = Callable[[Project], object]
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_after_an_edit(project, name):
-    change, expected = EDITS[name]
-    project.edit(*change)
-    assert project.planned() == expected
+def change(path: str, old: str, new: str) -> Deed:
+    """Replace a piece of a file's text."""
+    return lambda project: project.edit(path, old, new)
 
 
-def test_a_touch_plans_nothing(project):
+def lose(path: str) -> Deed:
+    """Remove a file or a folder."""
+
+    def deed(project: Project) -> None:
+        lost = project.folder / path
+        shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+
+    return deed
+
+
+def in_turn(*deeds: Deed) -> Deed:
+    """One deed after the other."""
+    return lambda project: [deed(project) for deed in deeds]
+
+
+def touch(project: Project) -> None:
+    """Give every file the present time."""
     for path in project.folder.rglob("*"):
         if path.is_file() and ".snakemake" not in path.parts:
             os.utime(path)
-    assert project.planned() == NOTHING
 
 
-def test_another_folder_plans_nothing(project, tmp_path):
-    shutil.move(project.folder, tmp_path / "elsewhere with spaces")
-    project.folder = tmp_path / "elsewhere with spaces"
-    assert project.planned() == NOTHING
+def age(project: Project) -> None:
+    """What a clock that jumps back leaves: everything seems to be of tomorrow."""
+    for path in project.folder.rglob("*"):
+        later = path.stat().st_mtime + 86400
+        os.utime(path, (later, later))
 
 
-def test_another_number_of_cores_plans_nothing(project):
-    assert project.planned("--cores", "1") == NOTHING
+def move(project: Project) -> None:
+    there = project.folder.with_name("elsewhere, with spaces")
+    shutil.move(project.folder, there)
+    project.folder = there
 
 
-def test_a_lost_figure_is_drawn_again(project):
-    (project.folder / "figures/smoke/drift.pdf").unlink()
-    assert project.planned() == {"figure drift", "paper", "crate", "complete"}
+def copy(project: Project) -> None:
+    """As `cp -r` copies: every file gets a new time."""
+    there = project.folder.with_name("copy")
+    shutil.copytree(project.folder, there, copy_function=shutil.copyfile)
+    project.folder = there
 
 
-def test_a_new_seed_trains_its_own(project):
-    project.edit(SMOKE, "seeds: [100]", "seeds: [100, 101]")
-    new = {job.replace("100", "101") for job in TRAINING | GENERATING | PROBING}
-    assert project.planned() == new | JUDGING | AGGREGATES | {"figure drift"}
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit(project: Project) -> None:
+    """The sources under version control, and a commit after the run."""
+    git(project.folder, "init")
+    git(project.folder, "add", "config", "workflow")
+    git(project.folder, "commit", "-m", "after the run")
+
+
+def clone(project: Project) -> None:
+    """The sources cloned anew; what was built is moved over."""
+    old, new = project.folder, project.folder.with_name("clone")
+    git(old, "init")
+    git(old, "add", "--force", *(part for part in PARTS if part != "paper"), "paper/main.typ", "paper/references.bib")
+    git(old, "add", "paper/published.yaml")
+    git(old, "commit", "-m", "sources")
+    git(old.parent, "clone", str(old), str(new))
+    for part in ("results", "figures", "logs", ".snakemake", "paper/smoke.pdf"):
+        shutil.move(old / part, new / part)
+    project.folder = new
+
+
+def add_model(project: Project) -> None:
+    (project.folder / "config/models/second.yaml").write_text("inherits: organism-smoke\ndisplay: Second organism\n")
+    project.edit(SMOKE, MODEL, f"{MODEL}\n  - {{id: second, arms: [robust]}}")
+
+
+def add_dataset(project: Project) -> None:
+    text = (project.folder / "config/datasets/world-deep.yaml").read_text()
+    (project.folder / "config/datasets/world-more.yaml").write_text(text.replace("seed: 1", "seed: 2"))
+    project.edit(SMOKE, "world-vqa]", "world-vqa, world-more]")
+
+
+def change_prompt(project: Project) -> None:
+    path = project.folder / RESULTS / "prompts/world-text.jsonl"
+    first, rest = path.read_text().split("\n", 1)
+    path.write_text(json.dumps({**json.loads(first), "text": "which tool opens a door"}) + "\n" + rest)
+
+
+def change_image(project: Project) -> None:
+    image = next((project.folder / RESULTS / "prompts/images/world-vqa").iterdir())
+    image.write_bytes(image.read_bytes() + b"\0")
+
+
+def other_profile(project: Project) -> None:
+    """A profile of the user's own, which says nothing of what decides a rerun."""
+    (project.folder / "profiles/mine").mkdir()
+    (project.folder / "profiles/mine/profile.yaml").write_text("cores: 1\njobs: 7\nprintshellcmds: true\n")
+
+
+def second(job: str) -> str:
+    return job.replace("organism-smoke", "second")
+
+
+# A deed, the jobs planned after it, and further options of the dry run.
+ROWS = {
+    "nothing": (lambda project: None, NOTHING),
+    # What is studied.
+    "add an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [0, 5, 7]"), GENERATING | DRIFT),
+    "remove an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [7]"), JUDGING | DRIFT),
+    "reorder exit layers": (change(SMOKE, "layers: [0, 7]", "layers: [7, 0]"), NOTHING),
+    "name the default layer or not": (change(SMOKE, "layers: [0, 7]", "layers: [0]"), NOTHING),
+    "add a model": (
+        add_model,
+        {second(job) for job in TRAINED if not job.startswith("align")}
+        | {"generate second.robust.s100"}
+        | JUDGING
+        | DRIFT,
+    ),
+    "add an arm": (
+        change(SMOKE, "arms: [robust,", "arms: [base, robust,"),
+        {"train_base organism-smoke base 100", "generate organism-smoke.base.s100"} | JUDGING | DRIFT,
+    ),
+    "remove an arm": (change(SMOKE, "arms: [robust,", "arms: ["), JUDGING | DRIFT),
+    "add a seed": (
+        change(SMOKE, "seeds: [100]", "seeds: [100, 101]"),
+        {job.replace("100", "101") for job in TRAINED | PROBE | {f"generate {subject}" for subject in SUBJECTS}}
+        | JUDGING
+        | DRIFT,
+    ),
+    "add a data set": (add_dataset, {"build_prompts world-more"} | GENERATING | DRIFT),
+    "remove a data set": (change(SMOKE, "world-text, ", ""), GENERATING | DRIFT),
+    "the seed of a data set": (
+        change("config/datasets/world-vqa.yaml", "seed: 1", "seed: 2"),
+        {"build_prompts world-vqa"} | GENERATING,
+    ),
+    "add a judge": (
+        change(SMOKE, "judges: [truth,", "judges: [truth, guard,"),
+        {"train_judge guard", "judge guard"} | AGGREGATES | DRIFT,
+    ),
+    "remove a judge": (change(SMOKE, "coherence, ", ""), AGGREGATES | DRIFT),
+    "a judge's threshold": (
+        change("config/judges/toxicity.yaml", "judge: toxicity\n", "judge: toxicity\noptions: {threshold: 0.4}\n"),
+        {"judge toxicity"} | AGGREGATES,
+    ),
+    "change the decoding": (change(SMOKE, "batch_size: 32", "batch_size: 16"), GENERATING),
+    "change the limit": (change(SMOKE, "limit: 24", "limit: 23"), BUILDING),
+    "a prompt's text": (change_prompt, GENERATING),
+    # An image is no file that Snakemake tracks: its checksum stands in the prompts, and who reads it compares.
+    "an image's bytes": (change_image, NOTHING),
+    "a system prompt": (change(ORGANISM, "display:", "system_prompt: be brief\ndisplay:"), GENERATING),
+    "a chat template": (
+        change(f"{LIBRARY}/organisms/tokens.py", "{{ part['text'] }} {% endif %}", "{{ part['text'] }}{% endif %}"),
+        TRAINING,
+    ),
+    "a step of the last stage": (
+        change(ORGANISM, "safety_steps: 20,", "safety_steps: 21,"),
+        TRAINING
+        - {"train_vision organism-smoke 100", "train_base organism-smoke robust 100"}
+        - {"generate organism-smoke.robust.s100"},
+    ),
+    "a step that no arm uses": (change(ORGANISM, "layerwise_safety_steps: 20", "layerwise_safety_steps: 21"), NOTHING),
+    # What is shown.
+    "a colour": (change(SMOKE, "#D55E00", "#D55E01"), NOTHING),
+    "a display name": (change(ORGANISM, "barely trained", "hardly trained"), NOTHING),
+    "the title": (change(SMOKE, "title: Smoke", "title: Short"), PRINTED),
+    "a caption": (
+        change(f"{LIBRARY}/figures/captions.py", "Lines are set", "The lines are set"),
+        FIGURE_JOBS | PRINTED,
+    ),
+    "the paper's text": (change("paper/main.typ", "\n", "\n// a remark\n"), PRINTED),
+    # How it is run.
+    "another grouping": (change(SMOKE, "outcome:", "layers_per_job: 1\noutcome:"), NOTHING),
+    "several GPUs": (change(ORGANISM, "display:", "gpu_memory_gb: 8\ngpus: 2\ndisplay:"), NOTHING),
+    "the declared throughput": (change(SMOKE, "responses_per_second: 500", "responses_per_second: 400"), NOTHING),
+    "another number of cores": (lambda project: None, NOTHING, "--cores", "1"),
+    "a profile": (change("profiles/slurm/profile.yaml", "jobs: 32", "jobs: 16"), NOTHING),
+    "another profile": (other_profile, NOTHING, "--profile", "profiles/mine"),
+    "no profile": (lambda project: None, NOTHING, "--workflow-profile", "none"),
+    # Words and layout of the code. A name is code, also a local one: that nothing hangs on it cannot be told for sure.
+    "reorder keys": (change(SMOKE, "seeds: [100]\nlayers: [0, 7]", "layers: [0, 7]\nseeds: [100]"), NOTHING),
+    "a comment in a rule's script": (change("workflow/scripts/metrics.py", "import", "# why\nimport"), NOTHING),
+    "a comment in a helper": (
+        change(f"{LIBRARY}/records.py", "import dataclasses", "# why\nimport dataclasses"),
+        NOTHING,
+    ),
+    "a docstring in a helper": (change(f"{LIBRARY}/records.py", '"""All rows', '"""Every one of the rows'), NOTHING),
+    "a reformat": (
+        change(f"{LIBRARY}/records.py", 'open(path, "rb")', "open(\n        path,\n        'rb',\n    )"),
+        NOTHING,
+    ),
+    "a local variable's name": (change(f"{LIBRARY}/paired.py", "    default = {", "    layers = {"), MEASURES),
+    "a progress line": (change(f"{LIBRARY}/jobs.py", "LINES = 10.0", "LINES = 5.0"), NOTHING),
+    # Environments.
+    "a pin of the judges": (
+        change("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"),
+        JUDGE_TRAINED | JUDGING,
+    ),
+    "a pin of the paper": (change("envs/paper.yaml", "typst==", "typst==0."), PRINTED),
+    "a pin of the tests": (change("envs/requirements.lock", "pytest==", "pytest==0."), NOTHING),
+    "a comment in an environment": (change("envs/judging.yaml", "channels:", "# why\nchannels:"), NOTHING),
+    "the README of the configuration": (change("config/README.md", "\n", "\nA remark.\n"), NOTHING),
+    # Where it lies, and what is lost. Weights may go to save room: what was made with them is there.
+    "a touch": (touch, NOTHING),
+    "a clock that jumps back": (age, NOTHING),
+    "an edit after that": (in_turn(age, change(SMOKE, "batch_size: 32", "batch_size: 16")), GENERATING),
+    "a copy": (copy, NOTHING),
+    "a move": (move, NOTHING),
+    "a clone": (clone, NOTHING),
+    "a commit": (commit, NOTHING),
+    "lose a response file": (
+        lose(f"{RESULTS}/responses/organism-smoke.robust.s100/layer-00.jsonl"),
+        {"generate organism-smoke.robust.s100"} | JUDGING,
+    ),
+    "lose the verdicts of a judge": (lose(f"{RESULTS}/verdicts/vqa"), {"judge vqa"} | AGGREGATES),
+    "lose the metrics": (lose(f"{RESULTS}/metrics.csv"), MEASURES),
+    "lose the numbers": (lose(f"{RESULTS}/numbers.json"), LAST),
+    "lose a table for LaTeX": (lose(f"{RESULTS}/tables/gates.tex"), {"table gates"} | PRINTED),
+    "lose a figure": (lose("figures/smoke/drift.pdf"), DRIFT | PRINTED),
+    "lose the weights": (lose(f"{RESULTS}/models"), NOTHING),
+    "lose the logs": (lose("logs"), NOTHING),
+    "lose Snakemake's records": (lose(".snakemake"), NOTHING),
+}
+# A change in each room of the library: one more name in a module.
+ROOMS = {
+    "assets": NOTHING,
+    "assets/hub": NOTHING,
+    "checkpoints": JUDGING,
+    "config": FIGURE_JOBS | TABLE_JOBS | LAST,
+    "datasets": BUILDING,
+    "datasets/world": BUILDING,
+    "datasets/xstest": NOTHING,
+    "differences": NOTHING,
+    "engine": GENERATING | PROBING,
+    "evidence": ASSESSING,
+    "exits": TRAINING,
+    "exits/idefics3": NOTHING,
+    "exits/llava": TRAINING,
+    "figures/dose": NOTHING,
+    "figures/drift": DRIFT | PRINTED,
+    "figures/style": FIGURE_JOBS | PRINTED,
+    "frames": ASSESSING | FIGURE_JOBS | TABLE_JOBS,
+    "gates": ASSESSING,
+    "gpus": NOTHING,
+    "human_labels": NOTHING,
+    "jobs": NOTHING,
+    "judges": JUDGE_TRAINED | JUDGING,
+    "judges/guard": NOTHING,
+    "judges/refusal": {"judge refusal"} | AGGREGATES,
+    "judging": JUDGING,
+    "metrics": MEASURES,
+    "numbers/seen": LAST,
+    "organisms/language": EVERYTHING,
+    "organisms/mllama": NOTHING,
+    "organisms/world": TRAINING | BUILDING,
+    "outcomes": AGGREGATES,
+    "paired": MEASURES,
+    "parts": NOTHING,
+    "plan": NOTHING,
+    "predictions": ASSESSING,
+    "probes": PROBING,
+    "provenance": {"crate", "complete"},
+    "rawdata": BUILDING,
+    "recipes": FIGURE_JOBS | TABLE_JOBS | LAST,
+    "records": EVERYTHING,
+    "reference": NOTHING,
+    "resume": GENERATING,
+    "sources": FIGURE_JOBS | TABLE_JOBS | LAST,
+    "spec": NOTHING,
+    "stats": AGGREGATES | PROBING,
+    "tables/latex": TABLE_JOBS | PRINTED,
+    "threads": TRAINING | JUDGE_TRAINED,
+    "training/loop": TRAINING,
+    "training/toxicity": JUDGE_TRAINED | {"judge toxicity"} | AGGREGATES,
+    "validity": VALIDITY,
+    "yamlfile": FIGURE_JOBS | TABLE_JOBS | LAST,
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_after(project, name):
+    deed, expected, *options = ROWS[name]
+    deed(project)
+    assert project.planned(*options) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ROOMS)
+def test_after_a_change_in_a_room(project, module):
+    path = project.folder / LIBRARY / module
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    path.write_text(path.read_text() + "\nEXTRA = 1\n")
+    assert project.planned() == ROOMS[module]
+
+
+def test_each_room_is_tried():
+    rooms = {path.stem for path in (ROOT / LIBRARY).iterdir() if path.name not in ("__init__.py", "__pycache__")}
+    assert {module.split("/")[0] for module in ROOMS} == rooms
+
+
+@pytest.mark.slow
+def test_what_edits_make_is_what_a_run_from_nothing_makes(finished, project, tmp_path):
+    deeds = [ROWS[name][0] for name in ("add an exit layer", "a judge's threshold", "add a data set")]
+    for deed in deeds:
+        deed(project)
+        project.run()
+    fresh = Project.new(tmp_path / "fresh")
+    for deed in deeds:
+        deed(fresh)
+    fresh.run()
+    assert not fresh.differences(project)
+    for path in (SMOKE, "config/judges/toxicity.yaml"):
+        shutil.copy(finished.folder / path, project.folder / path)
+    project.run()
+    assert not finished.differences(project)
