@@ -16,8 +16,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Generic, TextIO
+from typing import Generic
 
 from layerwise.records import InputError, Record, dumps, write
 
@@ -64,7 +65,7 @@ class Rows(Generic[Record]):
         self.record = record
         self.keys = keys
         self.kept: dict[Cell, Record] = {}
-        self._stream: TextIO | None = None
+        self._stream: FileIO | None = None
 
     @property
     def missing(self) -> list[Cell]:
@@ -75,10 +76,10 @@ class Rows(Generic[Record]):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._locked()
+            for source in (self.path, self.partial):
+                self._keep(source)
         except OSError as error:
             raise self._unwritable(error) from error
-        for source in (self.path, self.partial):
-            self._keep(source)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,8 +93,9 @@ class Rows(Generic[Record]):
             if self.keys.get((row.prompt_id, row.layer)) != row.key:
                 raise ValueError(f"row {row.prompt_id} of layer {row.layer} does not have the key that was asked for")
         try:
-            self._stream.write("".join(dumps(row) + "\n" for row in rows))
-            self._stream.flush()
+            left = "".join(dumps(row) + "\n" for row in rows).encode()
+            while left:
+                left = left[self._stream.write(left) :]
             os.fsync(self._stream.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
@@ -104,10 +106,11 @@ class Rows(Generic[Record]):
         write(self.path, (self.kept[cell] for cell in sorted(self.kept, key=lambda cell: (cell[1], cell[0]))))
         self.partial.unlink()
 
-    def _locked(self) -> TextIO:
+    def _locked(self) -> FileIO:
         """The `.partial` file, open to append, once no other process holds it."""
         while True:
-            stream = self.partial.open("a", encoding="utf-8", newline="\n")
+            # Without a buffer, which would try once more to write to a full disk when it is closed.
+            stream = self.partial.open("ab", buffering=0)
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -132,7 +135,7 @@ class Rows(Generic[Record]):
             if self.keys.get(cell) == row.key:
                 self.kept[cell] = row
         if source == self.partial and text and not text.endswith("\n"):
-            self._stream.write("\n")
+            self._stream.write(b"\n")
 
     def _unwritable(self, error: OSError) -> InputError:
         reason = error.strerror or error
