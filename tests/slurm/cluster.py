@@ -25,6 +25,7 @@ PROGRAMS = {
     "slurmctld": "slurm-wlm",
     "slurmd": "slurm-wlm",
     "srun": "slurm-wlm",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "ip": "iproute2",
@@ -82,7 +83,7 @@ def lacking() -> str | None:
     return None
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 60) -> object:
+def until(true: Callable[[], object], what: str, seconds: float = 300) -> object:
     """Wait until a condition holds and return its value; after `seconds`, an error that says what did not happen."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
@@ -113,10 +114,9 @@ class Cluster:
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
         boot = ["bash", "-c", BOOT.format(folder=self.folder)]
+        apart = ["setpriv", "--pdeathsig=KILL", "unshare", *OWN, "--fork", "--kill-child", "--mount-proc"]
         with open(self.folder / "boot.log", "w") as log:
-            self.outside = subprocess.Popen(
-                ["unshare", *OWN, "--fork", "--kill-child", "--mount-proc", *boot], stdout=log, stderr=log
-            )
+            self.outside = subprocess.Popen([*apart, *boot], stdout=log, stderr=log)
         try:
             self.inside = until(psutil.Process(self.outside.pid).children, "a process in the namespaces")[0]
             until(self._idle, "an idle node")
