@@ -42,12 +42,16 @@ for number, group in enumerate(JUDGED):
 
 
 if STUDY.human_labels:
+    from layerwise import judges
+
+    # Those that say what the people said.
+    LABELLING = [id for id, one in STUDY.judges.items() if {"refusal", "answer"} <= set(judges.load(one.judge).labels)]
 
     rule human_labels:
         """Hold every judge of refusal against responses that people have labelled."""
         input:
             sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
-            weights=[path for judge in STUDY.judges for path in judge_weights(judge)],
+            weights=[path for judge in LABELLING for path in judge_weights(judge)],
         output:
             f"{RESULTS}/human_labels.csv",
         log:
@@ -55,10 +59,10 @@ if STUDY.human_labels:
         conda:
             "../../envs/judging.yaml"
         resources:
-            mem_mb=max(memory_mb(judge) for judge in STUDY.judges.values()),
+            mem_mb=2000 + max((memory_mb(STUDY.judges[judge]) for judge in LABELLING), default=0),
             runtime=60,
         params:
-            spec=SPECS.human_labels(),
+            spec=SPECS.human_labels(LABELLING),
         shell:
             "python workflow/scripts/human_labels.py --spec {params.spec:q} --costs {log:q}.json"
             " --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"

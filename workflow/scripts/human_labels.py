@@ -1,4 +1,4 @@
-"""Hold every judge that tells refusals from answers against responses that people have labelled."""
+"""Hold judges that tell refusals from answers against responses that people have labelled."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from layerwise.records import InputError, Prompt, Response
 def main(argv: list[str]) -> None:
     options = jobs.parser(__doc__)
     options.add_argument("--sources", type=Path, nargs="+", required=True, help="receipts, <dataset>.<source>.json")
-    options.add_argument("--weights", type=Path, nargs="*", default=[], help="receipts or checkpoints of all judges")
+    options.add_argument("--weights", type=Path, nargs="*", default=[], help="receipts or checkpoints of the judges")
     options.add_argument("--output", type=Path, required=True, help="CSV: precision, recall, F1 by judge and half")
     arguments = options.parse_args(argv)
     spec = arguments.spec
@@ -24,14 +24,13 @@ def main(argv: list[str]) -> None:
         )
     labelled = builder.labelled(spec, sources)
     pairs = [pair(number, row.request, row.response) for number, row in enumerate(labelled)]
-    _, _, labels, halves = zip(*labelled, strict=True)
+    _, responses, labels, halves = zip(*labelled, strict=True)
     found = []
     for id, settings in spec["judges"].items():
-        kind = judges.load(settings["judge"])
-        if set(labels) <= set(kind.labels):
-            judge = kind(settings["options"], [path for path in arguments.weights if owner(path) == id])
-            said = [label for label, _ in judging.ask(judge, id, pairs)]
-            found += human_labels.rows(id, said, labels, [row.response for row in labelled], halves)
+        weights = [path for path in arguments.weights if owner(path) == id]
+        judge = judges.load(settings["judge"])(settings["options"], weights)
+        said = [label for label, _ in judging.ask(judge, id, pairs)]
+        found += human_labels.rows(id, said, labels, responses, halves)
     with records.atomic(arguments.output) as stream:
         table = pd.DataFrame(found, columns=human_labels.COLUMNS)
         table.to_csv(stream, index=False, float_format="%.6g")

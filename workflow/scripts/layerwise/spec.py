@@ -113,9 +113,9 @@ class Specs:
             canned_refusal=self.study.experiment.canned_refusal,
         )
 
-    def human_labels(self) -> str:
+    def human_labels(self, labelling: list[str]) -> str:
         ((id, dataset),) = self.study.human_labels.items()
-        judges = self.study.judges
+        judges = {name: self.study.judges[name] for name in labelling}
         return _spec(
             "human_labels",
             "judging",
