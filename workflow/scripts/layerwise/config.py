@@ -195,6 +195,7 @@ class Experiment(Settings):
     probes: Probes = Field(Probes(), description="Probes of the features.")
     gates: Gates = Field(Gates(), description="Ability gates of the organisms.")
     responses_per_second: float = Field(1.0, gt=0, description="Declared throughput, for `make plan`.")
+    training_minutes: float = Field(0, ge=0, description="Declared time of all training, for `make plan`.")
     palette: dict[str, Colour] = Field(
         {}, description='Colours by arm or model, as `"#rrggbb"`. Changing one reruns nothing.'
     )

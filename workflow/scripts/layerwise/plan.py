@@ -220,8 +220,8 @@ def _fetched(plan: Plan) -> list[Line]:
 
 
 def _shortened(ids: tuple[str, ...]) -> str:
-    """The first of the names of one download, and how many others it has."""
-    return ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more"
+    """The names of one download, or the first and how many more there are."""
+    return ", ".join(ids) if len(ids) < 3 else f"{ids[0]} and {len(ids) - 1} more"
 
 
 def _line(name: str, text: str) -> str:
@@ -244,4 +244,7 @@ def _time(plan: Plan) -> str:
         return "no response is to come"
     hours = f"{plan.hours:,.1f} h" if plan.hours >= 1 else f"{math.ceil(plan.hours * 60)} min"
     rate = f"{plan.study.experiment.responses_per_second:g} responses a second"
-    return f"about {hours} of generation at {rate}; training and judging come on top"
+    minutes = plan.study.experiment.training_minutes
+    training = f", {minutes:g} min of training" if minutes and not all(plan.trained.values()) else ""
+    on_top = "judging" if minutes or not plan.trained else "training and judging"
+    return f"about {hours} of generation at {rate}{training}; {on_top} on top"
