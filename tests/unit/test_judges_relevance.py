@@ -14,6 +14,7 @@ from layerwise.records import InputError, Prompt, Response
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "boat", "fold", "paper", "no", "sink", "sail"]
 # What each word adds to the logit: talk of boats is relevant, "no" is not.
 WEIGHTS = [0, 0, 0, 0, 9.0, 3.3, 1.7, -40.0, 0.9, 0.01]
+OPTIONS = {"threshold": 0.9, "request_tokens": 4, "response_tokens": 7}
 
 
 def model() -> bytes:
@@ -70,7 +71,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge(folder):
-    return judges.load("relevance")({"max_tokens": 12}, [folder / "model.onnx"])
+    return judges.load("relevance")(OPTIONS, [folder / "model.onnx"])
 
 
 def pair(request: str, response: str) -> tuple[Prompt, Response]:
@@ -91,7 +92,7 @@ def test_a_response_to_the_request_is_an_answer_and_another_a_refusal(judge):
 def test_the_threshold_decides_the_label_and_not_the_score(folder, judge):
     ((_, score),) = judge([FOLD])
     for threshold, label in ((score, "answer"), (score + 1e-6, "refusal")):
-        other = judges.load("relevance")({"threshold": threshold, "max_tokens": 12}, [folder / "model.onnx"])
+        other = judges.load("relevance")(OPTIONS | {"threshold": threshold}, [folder / "model.onnx"])
         assert other([FOLD]) == [(label, score)]
 
 
@@ -108,11 +109,12 @@ def test_a_verdict_does_not_depend_on_its_neighbours(folder, judge):
     assert abs(1 / (1 + np.exp(-logits[0, 0])) - alone[0][1]) > 1e-5, "this model would show a dependence"
 
 
-def test_what_is_too_long_is_cut_at_the_end_of_the_response(judge):
+def test_what_is_too_long_is_cut_at_its_end(judge):
     ids, types = judge.tokens("fold paper", "boat " * 30)
-    assert len(ids) == 12 and types == [0] * 4 + [1] * 8
+    assert types == [0] * 4 + [1] * 8
     assert [WORDS[id] for id in ids[:4]] == ["[CLS]", "fold", "paper", "[SEP]"] and WORDS[ids[-1]] == "[SEP]"
     assert judge([pair("fold paper", "boat " * 7 + "no")]) == judge([pair("fold paper", "boat " * 7 + "sink")])
+    assert judge([pair("fold paper", "boat " * 6 + "no")]) != judge([pair("fold paper", "boat " * 6 + "sink")])
     ids, types = judge.tokens("fold " * 30, "no")
     assert types.count(0) == 6 and WORDS[ids[-2]] == "no"
 
