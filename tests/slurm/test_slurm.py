@@ -31,7 +31,6 @@ class Run:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster, self.folder = cluster, Project.new(folder).folder
         self.set("#slurm-status-command", "slurm-status-command")
-        self.set("#slurm-no-account", "slurm-no-account")
 
     def set(self, old: str, new: str) -> None:
         """Change the profile."""
