@@ -5,6 +5,7 @@ Rows that it left are kept aside for the next run. A process that was told to st
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -34,11 +35,19 @@ def main(argv: list[str]) -> None:
             "state": "failed",
             "error": f"the process ended with status {arguments.status} ({reason})",
             "log": arguments.log,
-            "command": f"snakemake --cores 1 --forcerun {output} -- {output}",
+            "command": repeat(output),
         }
         with atomic(output.with_name(f"{output.stem}.status.json")) as stream:
             json.dump(failure, stream, indent=2)
     print(f"failed: {len(arguments.output)} cells: {failure['error']}; log: {arguments.log}", file=sys.stderr)
+
+
+def repeat(output: Path) -> str:
+    """The command that makes results/<experiment>/responses/<subject>/layer-LL.jsonl again."""
+    beside = Path(sys.executable).with_name("snakemake")
+    program = str(beside) if beside.exists() else "snakemake"
+    experiment = f"experiment={output.parts[-4]}"
+    return shlex.join([program, "--cores", "1", "--config", experiment, "--forcerun", str(output), "--", str(output)])
 
 
 if __name__ == "__main__":

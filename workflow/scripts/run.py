@@ -1,9 +1,11 @@
-"""Run an experiment from start to end: one run at a time in a folder, stale locks removed, the time said at the end.
+"""Run an experiment from start to end: one run at a time in a folder, whatever a killed run left of locks and jobs
+removed, the time said at the end.
 
 Further options are passed on to snakemake.
 """
 
 import argparse
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -16,6 +18,8 @@ import psutil
 from layerwise import gpus, resume
 
 ROOT = Path(__file__).resolve().parents[2]
+# Set for all processes of a run, to the folder that it runs in.
+MARK = "LAYERWISE_RUN"
 
 
 def main(argv: list[str]) -> int:
@@ -35,6 +39,8 @@ def main(argv: list[str]) -> int:
     lock.write(f"process {os.getpid()} (make, experiment {arguments.experiment})")
     lock.flush()
 
+    end_orphans()
+    os.environ[MARK] = str(ROOT)
     command = [sys.executable, "-m", "snakemake", "--config", f"experiment={arguments.experiment}"]
     if any((ROOT / ".snakemake" / "locks").glob("*")):
         if other := snakemake_here():
@@ -54,6 +60,20 @@ def main(argv: list[str]) -> int:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
     return status
+
+
+def end_orphans() -> None:
+    """End the jobs that a run left when it was killed: they would write what this run makes anew. Rows are kept."""
+    orphans = [
+        process
+        for process in psutil.process_iter(["environ", "create_time"])
+        if (process.info["environ"] or {}).get(MARK) == str(ROOT)
+    ]
+    # Parents first: the shell around a job would take its end for a failure.
+    for process in sorted(orphans, key=lambda process: process.info["create_time"]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(orphans)
 
 
 def snakemake_here() -> int | None:
