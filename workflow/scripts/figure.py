@@ -16,7 +16,6 @@ def main(argv: list[str]) -> None:
     figure = figures.load(arguments.spec["figure"])
     look = style.Style(config.load(arguments.config))
     data = figure.data(frames.read(arguments.inputs), frames.subjects(arguments.spec["subjects"]))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with style.theme():
         style.save(figure.draw(data, look), data, arguments.output)
     with atomic(arguments.output.with_suffix(".txt")) as stream:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.config import Study
+from layerwise.records import atomic
 
 # Columns of a two-column A4 page, in inches.
 SINGLE, DOUBLE = 3.4, 7.0
@@ -135,5 +136,7 @@ def save(figure: Figure, data: DataFrame, path: Path) -> None:
     figure.set_layout_engine("none")
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
     for suffix, metadata in undated.items():
-        figure.savefig(path.with_suffix(suffix), dpi=200, metadata=metadata)
-    data.to_csv(path.with_suffix(".csv"), index=False, float_format="%.6g", lineterminator="\n")
+        with atomic(path.with_suffix(suffix), binary=True) as stream:
+            figure.savefig(stream, format=suffix[1:], dpi=200, metadata=metadata)
+    with atomic(path.with_suffix(".csv")) as stream:
+        data.to_csv(stream, index=False, float_format="%.6g")
