@@ -286,9 +286,12 @@ def read_image(path: Path, sha256: str) -> Image.Image:
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError("its content is not what the prompts file says (sha256); remove it, and run again")
+            raise ValueError("its content is not what the prompts file says (sha256)")
         image = Image.open(io.BytesIO(content))
         image.load()
     except Exception as error:
-        raise InputError(f"image {path} cannot be read: {error}. Build its data set again.") from error
+        prompts = path.parents[2] / f"{path.parent.name}.jsonl"
+        raise InputError(
+            f"image {path} cannot be read: {error}. Delete {prompts}, and the next run builds both again."
+        ) from error
     return image

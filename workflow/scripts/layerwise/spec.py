@@ -19,8 +19,8 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = SCRIPTS.parents[1] / "envs"
 
 # Progress lines, costs, error messages, and which GPU it is: no result passes through these modules, so none depends
-# on them.
-NEUTRAL = {"layerwise.jobs", "layerwise.gpus"}
+# on them. What is fetched does, but by its checksum, which stands in the receipt.
+NEUTRAL = {"layerwise.jobs", "layerwise.gpus", "layerwise.assets", "layerwise.assets.cache"}
 
 
 # The settings that a model is loaded with.
