@@ -143,7 +143,7 @@ def report(rows: Rows, errors: list[str], log: str | None, argv: list[str]) -> N
         status.unlink(missing_ok=True)
         return
     error = f"{len(rows.missing)} of {len(rows.keys)} responses are missing. First error: {errors[0]}"
-    command = shlex.join(["python", "workflow/scripts/generate.py", *argv])
+    command = shlex.join([sys.executable, "workflow/scripts/generate.py", *argv])
     with atomic(status) as stream:
         json.dump({"state": "failed", "error": error, "log": log, "command": command}, stream, indent=2)
     print(f"failed: {rows.path}: {error}", file=sys.stderr)
