@@ -13,6 +13,8 @@ BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "utility", "drift")
 OF_ORGANISMS = ("probes", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
 DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
+DRAWN.remove(("joined", "toxicity"))
+DRAWN.append(("joined", "controls"))
 DRAWN += [(name, figure) for name in ("tiny", "short") for figure in OF_ORGANISMS] + [("tiny", "dose")]
 
 

@@ -52,6 +52,17 @@ datasets: [advbench-coco, xstest, vqa-v2]
 judges: [refusal, coherence, vqa]
 outcome: {refusal: refusal, coherence: coherence}
 """,
+    "joined": """
+title: A joined model, and a variant of it
+seeds: [11, 12]
+layers: [2, 11, 12]
+models:
+  - {id: dino-smol-135m, arms: [text, default]}
+  - {id: dino-smol-135m-shuffled, arms: [default], seeds: first}
+datasets: [wheels-advbench, everyday, easy-vqa]
+judges: [refusal, coherence, vqa]
+outcome: {refusal: refusal, coherence: coherence}
+""",
 }
 
 
@@ -130,13 +141,13 @@ def _group(layer: int, blocks: int) -> str:
 
 
 def probes(study: config.Study) -> pd.DataFrame:
-    """Probes of the arm that is probed, and of published models their drift alone."""
+    """Probes of the arm that is probed, and of models of the real world their drift alone."""
     draw = np.random.default_rng(8)
     rows = []
     for subject in study.subjects:
-        if subject.arm not in (None, "default-on-robust"):
+        if subject.arm not in (None, "default-on-robust") and not subject.model.joined:
             continue
-        cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.arm else []
+        cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.model.organism else []
         for layer in subject.layers:
             for probe, metric in [*cues, ("drift_cosine", "mean"), ("drift_norm", "mean")]:
                 value = draw.random()

@@ -102,13 +102,12 @@ def test_captions_state_the_real_settings(experiments):
         if figure != "predictions":
             assert re.search(r"n = \d+", text)
             assert "95 %" in text and "default exit layer" in text
-            seeds = (
-                "(100, 201)" if name == "tiny" and figure != "dose" else "One seed (100)" if organisms else "Models: "
-            )
-            assert seeds in text
+            seeds = {"tiny": "(100, 201)", "short": "One seed (100)", "joined": "(11, 12)"}.get(name, "Models: ")
+            seeds = {"dose": "One seed (100)", "controls": "One seed (11)"}.get(figure, seeds)
+            assert seeds in text and ("published parts, joined and aligned here" in text) is (name == "joined")
         if figure in ("refusal-and-harm", "outcomes"):
             assert ("Truth of the world" if organisms else "Refusal rules, then Coherence rules") in text
-            assert ("no judge here calls" in text) is (name == "answered")
+            assert ("no judge here calls" in text) is (name in ("answered", "joined"))
 
 
 def test_the_interval_in_a_caption_is_the_widest_half_width(experiments):

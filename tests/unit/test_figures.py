@@ -56,6 +56,15 @@ def test_means_are_drawn_as_they_stand_in_the_metrics(experiments):
             np.testing.assert_allclose(drawn[look.colour("organism", arm)], 100 * rows["value"], rtol=1e-9)
 
 
+def test_controls_show_the_variants_beside_the_weights_that_they_vary_and_no_other_figure_shows_them(experiments):
+    data, _ = shown(experiments["joined"], "controls")
+    assert set(zip(data["model"], data["arm"], data["seed"], strict=True)) == {
+        ("dino-smol-135m", "default", "11"), ("dino-smol-135m-shuffled", "default", "11")
+    }  # fmt: skip
+    data, _ = shown(experiments["joined"], "refusal-and-harm")
+    assert set(data["model"]) == {"dino-smol-135m"} and set(data["arm"]) == {"text", "default"}
+
+
 def test_stacked_outcomes_are_the_shares_and_add_up(experiments):
     data, figure = shown(experiments["real"], "outcomes")
     axes = figure.axes[0]

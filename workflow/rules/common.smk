@@ -54,3 +54,17 @@ def judge_weights(judge):
 def files(names):
     """The files behind names."""
     return [path for name in names for path in FRAMES[name]]
+
+
+def below(wildcards):
+    """What an arm starts from. A base arm is trained once, whatever the seeds of what is aligned on it."""
+    if wildcards.arm in settings.BASES:
+        return weights(f"{wildcards.id}.parts")
+    return weights(f"{wildcards.id}.{spec.parent(wildcards.arm)}.s{STUDY.experiment.seeds[0]}")
+
+
+def lessons(wildcards):
+    """The prompts that an arm learns."""
+    joined = JOINED[wildcards.id]
+    stage = joined.projector if wildcards.arm in settings.BASES else joined.alignment
+    return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in stage.data.values()]

@@ -13,20 +13,6 @@
 JOINED = {model.weights_of or id: model.joined for id, model in STUDY.models.items() if model.joined}
 
 
-def below(wildcards):
-    """What an arm starts from. A base arm is trained once, whatever the seeds of what is aligned on it."""
-    if wildcards.arm in settings.BASES:
-        return weights(f"{wildcards.id}.parts")
-    return weights(f"{wildcards.id}.{spec.parent(wildcards.arm)}.s{STUDY.experiment.seeds[0]}")
-
-
-def lessons(wildcards):
-    """The prompts that an arm learns."""
-    joined = JOINED[wildcards.id]
-    stage = joined.projector if wildcards.arm in settings.BASES else joined.alignment
-    return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in stage.data.values()]
-
-
 rule join_parts:
     """Join a published vision encoder and a published language model, and compare the encoder with its source."""
     input:

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     options.add_argument(
         "--weights", type=Path, required=True, help="model.safetensors, or a published model's receipt"
     )
-    options.add_argument("--prompts", type=Path, nargs="*", default=[], help="published models: prompts files")
+    options.add_argument("--prompts", type=Path, nargs="*", default=[], help="prompts files; none for an organism")
     options.add_argument("--output", type=Path, required=True, help="the probes, CSV")
     options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
     given = options.parse_args(argv)
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     folder = assets.resolve(given.weights) if published else given.weights.parent
     family = engine.load(folder, spec["model"], gpus.claim(given.gpus))
     with torch.inference_mode():
-        rows = list(of_published(family, spec, given.prompts) if published else of_organism(family, spec))
+        rows = list(of_organism(family, spec) if spec["organism"] else on_prompts(family, spec, given.prompts))
     table = pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)
     with atomic(given.output) as stream:
         table.to_csv(stream, index=False, float_format="%.8g")
@@ -86,8 +86,8 @@ class Seen:
         return self.states[layer].flatten(1).numpy()
 
 
-def of_published(family: Family, spec: dict, prompts: list[Path]) -> Iterator[tuple]:
-    """The rows of a published model: its drift on the first images of the prompts; none where no prompt has one."""
+def on_prompts(family: Family, spec: dict, prompts: list[Path]) -> Iterator[tuple]:
+    """The rows of any other model: its drift on the first images of the prompts; none where no prompt has one."""
     shown = [(path.parent, prompt) for path in prompts for prompt in read(path, Prompt) if prompt.image is not None]
     paths = {prompt.image_sha256: folder / prompt.image for folder, prompt in shown}
     chosen = islice(sorted(paths), spec["probes"]["test_images"])

@@ -1,7 +1,7 @@
 """Is it the layer, or any unusual prefix? The same weights, given features as they are, rescaled, or reordered."""
 
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from layerwise import frames as results
 from layerwise.figures import captions, lines
@@ -15,11 +15,13 @@ METRICS = {
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """The rows of the variants, and of the weights that they vary."""
+    """Rows of the variants, and of the weights that they vary: of each metric, on the first data set that has it."""
     variants = subjects[subjects["weights_of"].notna()]
     varied = {(row.weights_of, row.arm, row.seed) for row in variants.itertuples()}
     own = [(row.model, row.arm, row.seed) in varied for row in subjects.itertuples()]
-    return results.cells(frames["metrics"], subjects[own | subjects["weights_of"].notna()], list(METRICS))
+    cells = results.cells(frames["metrics"], concat([subjects[own], variants]), list(METRICS))
+    first = cells.drop_duplicates("metric").set_index("metric")["dataset"]
+    return cells[cells["dataset"] == cells["metric"].map(first)]
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
