@@ -34,7 +34,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
             _stack(place, own[own["dataset"] == dataset])
         row[0].set_ylabel(textwrap.fill(style.label(*pair, shown), 13))
     for place, dataset in zip(axes[0], datasets, strict=True):
-        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]), pad=7)
+        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset], len(datasets)), pad=7)
     figure.supxlabel("Exit layer", size=7)
     figure.supylabel("Share of responses (%)", size=7)
     handles = [

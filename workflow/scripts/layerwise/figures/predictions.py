@@ -25,7 +25,9 @@ COLUMNS = ["prediction", "model", "arm", "seed", "statement", "quantity", "value
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
     table = frames["predictions"][COLUMNS]
     if table.empty:
-        raise InputError("predictions.csv has no rows: predictions are of organisms. Do not ask for this figure here.")
+        raise InputError(
+            "predictions.csv has no rows: predictions are of models trained here. Do not ask for this figure here."
+        )
     return table
 
 
@@ -36,16 +38,17 @@ def draw(data: DataFrame, style: Style) -> Figure:
     cells = {(*(row[key] for key in keys), row["seed"]): row for row in data.to_dict("records")}
     codes, texts = (DataFrame(blank, index=range(len(rows)), columns=seeds) for blank in (math.nan, ""))
     labels, wide = [], min(0.95 * len(seeds), DOUBLE / 2)
-    for i, row in enumerate(rows.itertuples(index=False, name=None)):
+    for i, named in enumerate(rows.itertuples(index=False, name=None)):
         for seed in seeds:
-            if cell := cells.get((*row, seed)):
+            if cell := cells.get((*named, seed)):
                 codes.loc[i, seed] = list(VERDICTS).index(cell["verdict"])
                 texts.loc[i, seed] = f"{VERDICTS[cell['verdict']][0]} {cell['verdict']}\n{measured(cell)}".strip()
-        prediction, model, arm, statement = row
+        prediction, model, arm, statement = named
         of_whom = arm if models == 1 else f"{style.model(model)}, {arm}"
         labels.append((f"{prediction}  {of_whom}", textwrap.fill(statement, int(LETTERS * (DOUBLE - wide)))))
 
-    height = 0.3 + 0.42 * len(rows)
+    row = 0.18 + 0.12 * max(2, *(statement.count("\n") + 1 for _, statement in labels))  # inches
+    height = 0.3 + row * len(rows)
     figure, ((left, axes),) = grid(1, 2, DOUBLE, height, sharey=True, width_ratios=(DOUBLE - wide, wide))
     colours = ListedColormap([colour for _, colour in VERDICTS.values()])
     sns.heatmap(
@@ -57,8 +60,8 @@ def draw(data: DataFrame, style: Style) -> Figure:
     axes.grid(False)
     left.set_axis_off()
     for i, (head, statement) in enumerate(labels):
-        left.text(0, i + 0.1, head, weight="bold", va="top")
-        left.text(0, i + 0.38, statement, va="top", linespacing=1.1)
+        left.text(0, i + 0.042 / row, head, weight="bold", va="top")
+        left.text(0, i + 0.16 / row, statement, va="top", linespacing=1.1)
     return figure
 
 
@@ -76,7 +79,7 @@ def caption(data: DataFrame, style: Style) -> str:
     said = "; ".join(f"{prediction}: {quantity}" for prediction, quantity in quantities.sort_index().items())
     return captions.join(
         "The registered predictions, seed by seed. Below each verdict the number that decides and, in parentheses, its"
-        f" threshold, in percent or points ({said}). Not able: the organism failed an ability gate, so its numbers are"
+        f" threshold, in percent or points ({said}). Not able: the model failed an ability gate, so its numbers are"
         " not read. Empty: not asked of that seed.",
         captions.subjects(data, style),
     )

@@ -28,7 +28,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
             lines.percent(place, data)
         row[0].set_ylabel(label)
     for place, dataset in zip(axes[0], datasets, strict=True):
-        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset]))
+        place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset], len(datasets)))
     figure.supxlabel("Exit layer", size=7)
     lines.legend(figure, data, looks)
     mark_partial(figure, data)

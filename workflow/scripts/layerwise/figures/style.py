@@ -113,11 +113,15 @@ def grid(rows: int, columns: int, width: float, height: float, **shared: object)
     return figure, axes.tolist()
 
 
-def title(name: str, data: DataFrame) -> str:
-    """A panel's title with the n of a single point; the largest where they differ."""
+def title(name: str, data: DataFrame, panels: int = 1) -> str:
+    """A panel's title with the n of a single point, the largest where they differ.
+
+    More panels than four in a row are too narrow for both on one line.
+    """
     counts = data.loc[data["seed"] != "all", "n"]
     most = int(counts.max())
-    return f"{name} (n {'=' if (counts[counts > 0] == most).all() else '≤'} {most})"
+    apart = " " if panels <= 4 else "\n"
+    return f"{name}{apart}(n {'=' if (counts[counts > 0] == most).all() else '≤'} {most})"
 
 
 def mark_partial(figure: Figure, data: DataFrame) -> None:

@@ -20,8 +20,8 @@ def published(frames: dict, spec: dict, names: Names) -> Table:
     if not lines:
         theirs = ", ".join(dict.fromkeys(line["model"] for line in frames["published"]["table2"]))
         ours = "; ".join(dict.fromkeys(names.models[subject["id"]] for subject in spec["subjects"]))
-        organisms = any(subject["arm"] for subject in spec["subjects"])
-        which = "model organisms trained here" if organisms else "other models or test sets"
+        trained = any(subject["arm"] for subject in spec["subjects"])
+        which = "models trained here" if trained else "other models or test sets"
         return none(
             f"Nothing is comparable: the paper's Table 2 is of {theirs}, this experiment studies {which} ({ours})."
         )
