@@ -241,7 +241,7 @@ def test_only_the_attack_success_rate_can_agree(one, other, third):
 def test_nothing_is_comparable_for_organisms_and_the_table_says_so(experiments):
     rows = make(experiments["tiny"], "published", published=PUBLISHED).rows
     assert rows.iloc[0, 0].startswith("Nothing is comparable")
-    assert "model organisms" in rows.iloc[0, 0]
+    assert "models trained here" in rows.iloc[0, 0]
 
 
 # LaTeX
