@@ -55,7 +55,7 @@ def test_the_whole_study_is_planned(project, experiment):
         "probe": len(study.subjects),
         "figure": 5,
         "table": 6,
-        **dict.fromkeys(("metrics", "validity", "numbers", "paper", "crate", "complete"), 1),
+        **dict.fromkeys(("metrics", "validity", "assess", "numbers", "paper", "crate", "complete"), 1),
     }
     assert {job.split()[1] for job in jobs if job.startswith("fetch")} == set(study.sources)
     said = project.snakemake("--dry-run", experiment=experiment)
