@@ -4,6 +4,8 @@ SHELL := /bin/bash
 
 EXPERIMENT ?= bench
 CORES ?= all
+ROUNDS ?= 20
+SEED ?= 0
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +35,7 @@ report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished exper
 	@$(BIN)/snakemake --config experiment=$(EXPERIMENT) --report results/$(EXPERIMENT)/report.html
 
 rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg (needs Graphviz).
-	@$(BIN)/snakemake --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
+	@$(BIN)/snakemake complete --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
 
 docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configuration.
 	@$(BIN)/python workflow/scripts/document_config.py
@@ -48,6 +50,9 @@ test-all: $(ENVIRONMENT) ## Run the slow tests too.
 
 test-network: $(ENVIRONMENT) ## Run the tests that leave the machine, and only those.
 	@$(BIN)/python -m pytest -m network
+
+kills: $(ENVIRONMENT) ## Kill runs of the smoke experiment at random moments: ROUNDS=20 SEED=0.
+	@$(BIN)/python tests/kills.py --rounds $(ROUNDS) --seed $(SEED)
 
 lint: $(ENVIRONMENT) ## Check the style of the code and of the workflow.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -74,4 +79,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan verify reference figures report rulegraph docs test test-all test-network lint format benchmark full-size clean
+.PHONY: help reproduce plan verify reference figures report rulegraph docs test test-all test-network kills lint format benchmark full-size clean

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -279,12 +280,12 @@ ROWS = {
 ROOMS = {
     "assets": NOTHING,
     "assets/hub": NOTHING,
-    "checkpoints": JUDGING,
+    "checkpoints": JUDGE_TRAINED | JUDGING,
     "config": FIGURE_JOBS | TABLE_JOBS | LAST,
     "datasets": BUILDING,
     "datasets/world": BUILDING,
     "datasets/xstest": NOTHING,
-    "differences": NOTHING,
+    "differences": GENERATING | PROBING,
     "engine": GENERATING | PROBING,
     "evidence": ASSESSING,
     "exits": TRAINING,
@@ -336,6 +337,14 @@ def test_after(project, name):
     deed, expected, *options = ROWS[name]
     deed(project)
     assert project.planned(*options) == expected
+
+
+def test_after_use_conda(project, tmp_path, monkeypatch):
+    """Environments that were not used when it was made; tests/conda has the other way round."""
+    monkeypatch.syspath_prepend(ROOT / "tests/conda")
+    import_module("standin").lay(tmp_path / "conda")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'conda/bin'}{os.pathsep}{os.environ['PATH']}")
+    assert project.planned("--use-conda") == NOTHING
 
 
 @pytest.mark.slow
