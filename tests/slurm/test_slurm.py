@@ -36,10 +36,10 @@ class Run:
         """Change the profile."""
         Project(self.folder).edit("profiles/slurm/profile.yaml", old, new)
 
-    def start(self, *arguments: str, first_look: int = 1) -> None:
-        """Start it; `first_look` is after how many seconds Snakemake first asks how its jobs are."""
+    def start(self, *arguments: str) -> None:
+        """Start it."""
         snakemake = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--config", "experiment=smoke"]
-        looks = ["--slurm-init-seconds-before-status-checks", str(first_look), "--latency-wait", "5"]
+        looks = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
         command = self.cluster.command(*snakemake, *looks, *arguments, folder=self.folder)
         with open(self.folder / "run.log", "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -110,7 +110,7 @@ def test_a_killed_job_is_named_the_others_go_on_and_it_is_made_next_time(finishe
 
 def test_a_job_past_its_time_limit_is_ended_and_named(run):
     run.set("#  - slurm_partition=<partition>", "  - slurm_partition=gpu")
-    run.start(VISION, "--set-resources", "train_vision:gpu=1", first_look=100)
+    run.start(VISION, "--set-resources", "train_vision:gpu=1")
     hung = run.job("train_vision.py")
     hung.suspend()
     asked = run.cluster.ask("scontrol", "show", "job")

@@ -207,7 +207,7 @@ def test_one_prompt_id_in_two_files_is_an_error(tmp_path):
     arguments = lay_out(tmp_path)
     write(tmp_path / "more.jsonl", prompts()[:1])
     arguments.insert(2, str(tmp_path / "more.jsonl"))
-    with pytest.raises(InputError, match="prompt id 'p-000' stands there twice"):
+    with pytest.raises(InputError, match="prompt id 'p-000' comes twice"):
         run(arguments)
 
 

@@ -199,8 +199,10 @@ def test_an_aligned_arm_has_its_own_steps_and_the_vision_encoder_it_began_with(t
     assert len(rows) == ORGANISM["language"]["layerwise_safety_steps"]
     stages = [row["stage"] for row in csv.DictReader(open(tmp_path / "base.csv", encoding="utf-8"))]
     assert stages == ["captions"] * 3 + ["instructions"] * 3
-    vision = llava.load_vision(tmp_path / "vision").state_dict()
-    base, aligned = (llava.load_model(tmp_path / name) for name in ("base", "aligned"))
+    vision = checkpoints.load(llava.Vision, tmp_path / "vision/model.safetensors").state_dict()
+    base, aligned = (
+        checkpoints.load(llava.Model, tmp_path / name / "model.safetensors") for name in ("base", "aligned")
+    )
     for model in (base, aligned):
         tower = model.model.vision_tower.state_dict()
         assert all(torch.equal(tower[name], vision[name]) for name in vision)

@@ -325,7 +325,7 @@ ROOMS = {
     "stats": AGGREGATES | PROBING,
     "tables/latex": TABLE_JOBS | PRINTED,
     "threads": TRAINING | JUDGE_TRAINED,
-    "training/loop": TRAINING,
+    "training/loop": TRAINING | JUDGE_TRAINED,
     "training/toxicity": JUDGE_TRAINED | {"judge toxicity"} | AGGREGATES,
     "validity": VALIDITY,
     "yamlfile": FIGURE_JOBS | TABLE_JOBS | LAST,

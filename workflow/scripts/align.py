@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
     single_thread()
     spec = arguments.spec
     recipe = organisms.load(spec["organism"]["recipe"])
-    model = recipe.load_model(arguments.base.parent)
+    model = checkpoints.load(recipe.Model, arguments.base)
     curve = align(model, spec, arguments.output.parent.name)
     loop.write_curve(arguments.curve, curve)
     checkpoints.save(arguments.output, model, recipe.new_processor())

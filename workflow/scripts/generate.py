@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from layerwise import assets, engine, gpus, jobs
-from layerwise.records import InputError, Prompt, Response, atomic, digest, read
+from layerwise.records import InputError, Prompt, Response, atomic, digest, read_prompts
 from layerwise.resume import Rows
 from layerwise.threads import single_thread
 
@@ -33,7 +33,10 @@ def main(argv: list[str]) -> None:
     outputs = by_layer(given.output, given.spec["model"]["blocks"])
     single_thread()
 
-    prompts = read_prompts(given.prompts)
+    prompts = [
+        (prompt, folder / prompt.image if prompt.image is not None else None)
+        for prompt, folder in read_prompts(given.prompts)
+    ]
     folder, weights = checkpoint(given.weights)
     with ExitStack() as stack:
         files = {}
@@ -55,19 +58,6 @@ def by_layer(outputs: list[Path], blocks: int) -> dict[int, Path]:
             raise InputError(f"--output {path}: name it layer-LL.jsonl, LL an exit layer of this model, 0 to {blocks}.")
         found[int(named[1])] = path
     return found
-
-
-def read_prompts(paths: list[Path]) -> list[tuple[Prompt, Path | None]]:
-    """All prompts of several files, each with the path of its image. Raises InputError for an id that comes twice."""
-    found: dict[str, tuple[Prompt, Path | None]] = {}
-    for path in paths:
-        for prompt in read(path, Prompt):
-            if prompt.id in found:
-                raise InputError(
-                    f"{path}: the prompt id '{prompt.id}' comes twice. Ids must differ over all data sets."
-                )
-            found[prompt.id] = (prompt, path.parent / prompt.image if prompt.image is not None else None)
-    return list(found.values())
 
 
 def checkpoint(weights: Path) -> tuple[Path, str]:

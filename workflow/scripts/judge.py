@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     spec = arguments.spec
     gpus.claim(arguments.gpus)
     judge = judges.load(spec["judge"])(spec["options"], arguments.weights)
-    prompts = prompts_by_id(arguments.prompts)
+    prompts = {prompt.id: prompt for prompt, _ in records.read_prompts(arguments.prompts)}
     outputs = {path.stem: path for path in arguments.output}
     responses = responses_by_model(arguments.responses, outputs)
     determinants = [spec, [checkpoints.find(weights).sha256 for weights in arguments.weights]]
@@ -37,19 +37,6 @@ def main(argv: list[str]) -> None:
         }
         judging.judge_rows(judge, spec["id"], path, judging.row_keys(judge, determinants, pairs), pairs, known)
     records.write(arguments.controls, tried)
-
-
-def prompts_by_id(paths: Sequence[Path]) -> dict[str, Prompt]:
-    """All prompts. Raises InputError where two have one id."""
-    found: dict[str, Prompt] = {}
-    for path in paths:
-        for prompt in records.read(path, Prompt):
-            if prompt.id in found:
-                raise InputError(
-                    f"{path}: prompt id '{prompt.id}' stands there twice; ids must differ over all data sets."
-                )
-            found[prompt.id] = prompt
-    return found
 
 
 def responses_by_model(paths: Sequence[Path], models: Iterable[str]) -> dict[str, list[Response]]:

@@ -16,7 +16,7 @@ from PIL import Image
 from layerwise import assets, engine, gpus, jobs, organisms, probes
 from layerwise.exits import TILES, Family
 from layerwise.organisms import world
-from layerwise.records import Prompt, atomic, read
+from layerwise.records import atomic, read_prompts
 from layerwise.threads import single_thread
 
 COLUMNS = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
@@ -88,8 +88,8 @@ class Seen:
 
 def on_prompts(family: Family, spec: dict, prompts: list[Path]) -> Iterator[tuple]:
     """The rows of any other model: its drift on the first images of the prompts; none where no prompt has one."""
-    shown = [(path.parent, prompt) for path in prompts for prompt in read(path, Prompt) if prompt.image is not None]
-    paths = {prompt.image_sha256: folder / prompt.image for folder, prompt in shown}
+    shown = [(prompt, folder) for prompt, folder in read_prompts(prompts) if prompt.image is not None]
+    paths = {prompt.image_sha256: folder / prompt.image for prompt, folder in shown}
     chosen = islice(sorted(paths), spec["probes"]["test_images"])
     images = [family.preprocess(engine.read_image(paths[sha256], sha256)) for sha256 in chosen]
     if images:

@@ -20,7 +20,8 @@ def main(argv: list[str]) -> None:
     spec = arguments.spec
     recipe = organisms.load(spec["organism"]["recipe"])
     torch.manual_seed(spec["seed"])
-    model = recipe.new_model(spec["organism"], spec["default_layer"], recipe.load_vision(arguments.vision.parent))
+    encoder = checkpoints.load(recipe.Vision, arguments.vision)
+    model = recipe.new_model(spec["organism"], spec["default_layer"], encoder)
     curve = train_base(model, spec, arguments.output.parent.name)
     loop.write_curve(arguments.curve, curve)
     checkpoints.save(arguments.output, model, recipe.new_processor())

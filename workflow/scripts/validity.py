@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerwise import jobs, judges, records, validity
 from layerwise.judging import Control
-from layerwise.records import Prompt, Verdict
+from layerwise.records import Verdict
 
 
 def main(argv: list[str]) -> None:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
 
     spec = arguments.spec
     labels = {id: judges.load(name).labels for id, name in spec["judges"].items()}
-    clusters = {prompt.id: prompt.cluster for path in arguments.prompts for prompt in records.read(path, Prompt)}
+    clusters = {prompt.id: prompt.cluster for prompt, _ in records.read_prompts(arguments.prompts)}
     counts = validity.pair_counts(by_model(arguments.verdicts), labels, clusters)
     truth = spec["outcome"]["truth"]
     write(arguments.output, validity.against_truth(counts, truth, labels))

@@ -26,7 +26,7 @@ import pandas as pd
 
 from layerwise import records, stats
 from layerwise.outcomes import ANSWERED, OUTCOMES, outcomes, possible, source
-from layerwise.records import InputError, Prompt, Verdict
+from layerwise.records import InputError, Verdict
 
 GROUPS = ("Early", "Middle", "Late")
 DEFAULT = "Default"
@@ -45,12 +45,9 @@ def layer_group(layer: int, blocks: int) -> str | None:
 
 def read_prompts(paths: list[Path]) -> pd.DataFrame:
     """All prompts: columns dataset, kind and cluster (a number, in the order of the names), by prompt id."""
-    rows = [prompt for path in paths for prompt in records.read(path, Prompt)]
+    rows = [prompt for prompt, _ in records.read_prompts(paths)]
     fields = ["id", "dataset", "kind", "cluster"]
     frame = pd.DataFrame([[getattr(prompt, field) for field in fields] for prompt in rows], columns=fields)
-    if frame["id"].duplicated().any():
-        twice = frame["id"][frame["id"].duplicated()].iloc[0]
-        raise InputError(f"prompt '{twice}' stands in {', '.join(map(str, paths))} twice. Ids are unique: rename one.")
     frame["cluster"] = pd.factorize(frame["cluster"], sort=True)[0]
     return frame.set_index("id")
 

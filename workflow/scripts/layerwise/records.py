@@ -105,6 +105,22 @@ def read(path: Path, record: type[Record]) -> list[Record]:
     return rows
 
 
+def read_prompts(paths: Iterable[Path]) -> Iterator[tuple[Prompt, Path]]:
+    """All prompts of several files, each with the folder that its image is relative to.
+
+    Raises InputError, naming file and id, for an id that comes twice.
+    """
+    seen = set()
+    for path in paths:
+        for prompt in read(path, Prompt):
+            if prompt.id in seen:
+                raise InputError(
+                    f"{path}: the prompt id '{prompt.id}' comes twice. Ids must differ over all data sets."
+                )
+            seen.add(prompt.id)
+            yield prompt, path.parent
+
+
 def dumps(row: Record) -> str:
     """One record as one line of JSON, without the line end."""
     return _encode(vars(row))

@@ -1,13 +1,12 @@
 """A small LLaVA of genuine classes: CLIP vision encoder, two-layer projector, Llama. Also what a recipe must offer.
 
-A recipe is one file that shapes a model family for the synthetic world. Training calls its functions:
-`new_vision`, `new_model`, `load_vision`, `load_model`, `new_processor`, `vision_states`, `vision_parameters`,
-`language_states`, `language_parameters` and `answer_logits`; probing calls `exit_states`. Settings are dicts with the
-keys of `config.Organism`. B is the batch, P the 25 patches.
+A recipe is one file that shapes a model family for the synthetic world. `Vision` and `Model` are its classes. Training
+calls its functions `new_vision`, `new_model`, `new_processor`, `vision_states`, `vision_parameters`, `language_states`,
+`language_parameters` and `answer_logits`; probing calls `exit_states`. Settings are dicts with the keys of
+`config.Organism`. B is the batch, P the 25 patches.
 """
 
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -78,18 +77,6 @@ def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
     model.model.vision_tower = encoder
     model.generation_config = GenerationConfig(pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, do_sample=False)
     return model
-
-
-def load_vision(folder: Path) -> Vision:
-    """A trained encoder from its folder."""
-    encoder = Vision.from_pretrained(folder, local_files_only=True)
-    encoder.config.name_or_path = ""  # else the folder's path is written into every checkpoint that has this encoder
-    return encoder
-
-
-def load_model(folder: Path) -> Model:
-    """A trained model from its folder."""
-    return Model.from_pretrained(folder, local_files_only=True)
 
 
 def new_processor() -> LlavaProcessor:

@@ -6,7 +6,6 @@ must offer is said in `llava.py`. B is the batch, P the 25 patches, L the 32 tok
 """
 
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -92,18 +91,6 @@ def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
         nn.init.constant_(block.cross_attn_mlp_gate, OPEN)
     model.generation_config = GenerationConfig(pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, do_sample=False)
     return model
-
-
-def load_vision(folder: Path) -> Vision:
-    """A trained encoder from its folder."""
-    encoder = Vision.from_pretrained(folder, local_files_only=True)
-    encoder.config.name_or_path = ""  # else the folder's path is written into every checkpoint that has this encoder
-    return encoder
-
-
-def load_model(folder: Path) -> Model:
-    """A trained model from its folder."""
-    return Model.from_pretrained(folder, local_files_only=True)
 
 
 def new_processor() -> MllamaProcessor:

@@ -1,12 +1,21 @@
-"""Writes a `save_pretrained` folder so that a kill leaves no half checkpoint: whoever sees the weights sees it all."""
+"""Reads and writes `save_pretrained` folders. A kill leaves no half of one: whoever sees the weights sees it all."""
 
 import os
 import tempfile
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from layerwise.records import InputError
 
 WEIGHTS = "model.safetensors"
+
+
+def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
+    """The model of a class whose weights these are, <folder>/model.safetensors."""
+    model = kind.from_pretrained(weights.parent, local_files_only=True)
+    model.config.name_or_path = ""  # else the folder's path is written into every checkpoint that it becomes a part of
+    return model
 
 
 def save(weights: Path, *parts) -> None:

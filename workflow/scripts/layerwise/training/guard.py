@@ -13,13 +13,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from layerwise import checkpoints, jobs
+from layerwise import checkpoints
 from layerwise.judges import settings
 from layerwise.organisms import language
 from layerwise.records import InputError
 from layerwise.threads import single_thread
+from layerwise.training import loop
 
 DEFAULTS = {"seed": 0, "steps": 200, "batch_size": 32, "learning_rate": 3e-3}
+WARMUP = 10  # steps
 LONGEST = 256  # tokens
 VERDICTS = ("safe", "unsafe")
 TOOLS = frozenset(language.HARMFUL_TOOLS.values())
@@ -54,15 +56,12 @@ def train(options: dict, output: Path) -> None:
             eos_token_id=tokenizer.eos_token_id,
         )
     )
-    optimiser = torch.optim.AdamW(model.parameters(), lr=options["learning_rate"])
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.05, options["steps"])
-    for _ in jobs.progress(range(options["steps"]), options["steps"], "guard: steps"):
+
+    def loss_of(step: int) -> torch.Tensor:
         examples = [example(rng) for _ in range(options["batch_size"])]
-        loss = cross_entropy(logits(model, tokenizer, examples), unsafe(examples))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        return cross_entropy(logits(model, tokenizer, examples), unsafe(examples))
+
+    loop.fit("guard", "steps", list(model.parameters()), loss_of, options["steps"], options["learning_rate"], WARMUP)
     model.eval()
     examples = [example(rng) for _ in range(1000)]
     with torch.no_grad():

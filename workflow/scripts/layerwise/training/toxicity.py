@@ -14,15 +14,17 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from layerwise import checkpoints, jobs
+from layerwise import checkpoints
 from layerwise.judges import settings
 from layerwise.organisms import language
 from layerwise.records import InputError, atomic
 from layerwise.threads import single_thread
+from layerwise.training import loop
 
 DEFAULTS = {"seed": 0, "steps": 150, "batch_size": 32, "learning_rate": 2e-3}
 BASE = "world-bert"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WARMUP = 10  # steps
 LONGEST = 64  # tokens
 TOXIC = frozenset([*language.HARMFUL_TOOLS, *language.HARMFUL_TOOLS.values()])
 
@@ -52,15 +54,12 @@ def train(options: dict, output: Path) -> None:
         )
     )
     model.config.save_pretrained(base)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=options["learning_rate"])
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.1, options["steps"])
-    for _ in jobs.progress(range(options["steps"]), options["steps"], "toxicity: steps"):
+
+    def loss_of(step: int) -> torch.Tensor:
         texts = [example(rng) for _ in range(options["batch_size"])]
-        loss = binary_cross_entropy_with_logits(logits(model, tokenizer, texts), toxic(texts))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        return binary_cross_entropy_with_logits(logits(model, tokenizer, texts), toxic(texts))
+
+    loop.fit("toxicity", "steps", list(model.parameters()), loss_of, options["steps"], options["learning_rate"], WARMUP)
     model.eval()
     texts = [example(rng) for _ in range(1000)]
     with torch.no_grad():
