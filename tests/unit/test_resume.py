@@ -1,5 +1,6 @@
 """The file that survives a kill: what is kept, what is dropped, and who may write."""
 
+import io
 import os
 import signal
 import subprocess
@@ -132,7 +133,7 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
 
 
 HOLDER = """
-import signal, sys, time
+import signal, sys
 sys.path.insert(0, sys.argv[1])
 from layerwise.records import Response
 from layerwise.resume import Rows
@@ -140,7 +141,7 @@ with Rows(sys.argv[2], Response, {("a", 0): "k", ("b", 0): "k"}) as rows:
     rows.append([Response("k", "a", "model", 0, "by the orphan", 3, "stop")])
     print("holding", flush=True)
     if sys.argv[3] == "finish":
-        time.sleep(0.5)
+        sys.stdin.readline()
         rows.append([Response("k", "b", "model", 0, "by the orphan", 3, "stop")])
         rows.finish()
     else:
@@ -150,17 +151,26 @@ with Rows(sys.argv[2], Response, {("a", 0): "k", ("b", 0): "k"}) as rows:
 
 def start_holder(path, how: str) -> subprocess.Popen:
     command = [sys.executable, "-c", textwrap.dedent(HOLDER), str(ROOT / "workflow/scripts"), str(path), how]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "holding\n"
     return holder
 
 
-def test_an_heir_waits_for_the_orphan_and_takes_its_rows(tmp_path, capsys):
+def test_an_heir_waits_for_the_orphan_and_takes_its_rows(tmp_path, monkeypatch):
     path = tmp_path / "rows.jsonl"
     holder = start_holder(path, "finish")
+
+    class Told(io.StringIO):
+        """Standard error: as soon as the heir says on it that it waits, the orphan may go on."""
+
+        def write(self, text: str) -> int:
+            if "another process" in text:
+                print("go on", file=holder.stdin, flush=True)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Told())
     assert complete(path, wanted("a", "b", "c")) == [("c", 0)]
     assert holder.wait() == 0
-    assert "another process" in capsys.readouterr().err
     assert [row.text for row in read(path, Response)] == ["by the orphan", "by the orphan", "sure lamp lift"]
     assert not (tmp_path / "rows.jsonl.partial").exists()
 
