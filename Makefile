@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/installed
+# A worker takes a file of tests at a time, in their order: the longest come first.
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 RUN = $(BIN)/python workflow/scripts/run.py --experiment $(EXPERIMENT) --cores $(CORES)
 
 help: ## Say what each target does.
@@ -42,11 +44,11 @@ docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configurat
 
 test: $(ENVIRONMENT) ## Run lint and every test that takes seconds, and the smoke experiment.
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-all: $(ENVIRONMENT) ## Run the slow tests too.
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -m "not network"
+	@$(PYTEST) -m "not network"
 
 test-network: $(ENVIRONMENT) ## Run the tests that leave the machine, and only those.
 	@$(BIN)/python -m pytest -m network

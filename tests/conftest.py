@@ -1,6 +1,7 @@
 """Makes the library importable the way the scripts see it: with workflow/scripts first on the path."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
 from project import Project  # noqa: E402
 
@@ -21,10 +23,17 @@ hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The smoke experiment, run to its end in a copy of the project. Copy it before editing."""
-    project = Project.new(tmp_path_factory.mktemp("smoke") / "project")
-    project.run()
+def finished(tmp_path_factory, worker_id):
+    """The smoke experiment, run to its end in a copy of the project, once for all workers. Copy it before editing."""
+    place = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        place = place.parent
+    project = Project(place / "smoke/project")
+    with FileLock(place / "smoke.lock"):
+        if not (place / "smoke.done").exists():
+            shutil.rmtree(project.folder, ignore_errors=True)
+            Project.new(project.folder).run()
+            (place / "smoke.done").touch()
     return project
 
 
