@@ -31,7 +31,6 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-BUILT = ("results", "figures")
 TERMS = {"prov": "http://www.w3.org/ns/prov#", "sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 TYPES = {".jsonl": "application/jsonl", ".yaml": "application/yaml", ".safetensors": "application/octet-stream"}
 
@@ -109,9 +108,6 @@ class Crate:
                 "copied without it. Run snakemake with --forceall to make them anew."
             )
         actions = [self.action(made[job.outputs[0]]) for job in sorted(chain, key=lambda job: job.outputs[0])]
-        self.unknown = sorted(
-            path for path in self.files if path not in made and Path(path).parts[0] in ("results", "figures")
-        )
         run = self.crate.add_action(
             self.workflow,
             "#run",
@@ -122,7 +118,9 @@ class Crate:
         run["startTime"] = moment(min(job.started for job in chain))
         run["endTime"] = self.crate.root_dataset["datePublished"] = moment(max(job.ended for job in chain))
         self.crate.root_dataset["mentions"] = [run, *actions]
-        self.unknown = sorted(path for path in self.files if path not in made and Path(path).parts[0] in BUILT)
+        self.unknown = sorted(
+            path for path in self.files if path not in made and Path(path).parts[0] in provenance.BUILT
+        )
 
     def action(self, job: Job) -> Entity:
         """One job: what it used, what it made, with what spec, when."""

@@ -26,7 +26,6 @@ from layerwise.records import InputError, canonical, digest, file_digest
 WIDTH = 100
 FILES = 4  # of one rule, unless --full is given
 CODE = ("code", "pins")
-BUILT = ("results", "figures")
 
 
 def main(argv: list[str]) -> int:
@@ -150,9 +149,7 @@ def told(steps: Sequence[Job], full: bool) -> Iterator[str]:
     jobs = "" if len(steps) == 1 else f", {len(steps)} jobs"
     yield f"← {steps[0].rule}   {begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC{jobs}"
     yield from listed([path for step in steps for path in step.outputs], full)
-    sources = sorted(
-        {path for step in steps for path in step.inputs if Path(path).parts[0] not in ("results", "figures")}
-    )
+    sources = sorted({path for step in steps for path in step.inputs if Path(path).parts[0] not in provenance.BUILT})
     if sources:
         yield "    from files of the repository:"
         yield from listed(sources, full)

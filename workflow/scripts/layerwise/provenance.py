@@ -18,6 +18,7 @@ from typing import Any
 from layerwise.records import InputError
 
 FOLDER = Path(".snakemake", "metadata")
+BUILT = ("results", "figures")  # where a run puts what it makes, but for the paper
 ROWS = (".jsonl", ".csv", ".json")
 FORMAT = 6  # of the records; Snakemake is pinned, and raises it when it changes them
 
