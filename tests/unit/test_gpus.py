@@ -71,7 +71,7 @@ def test_a_process_that_needs_several_gets_them_together_and_in_its_turn(start):
     first.kill()
     assert got(both) == "3,5 auto"
     both.kill()
-    assert got(later) == "3 None"
+    assert got(later) in ("3 None", "5 None")  # a process that dies lets go of one after the other
 
 
 def test_two_that_need_several_do_not_block_each_other(start):

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,15 @@ def test_a_process_that_was_killed_leaves_a_failed_cell(cell, capsys):
     program, *arguments = shlex.split(status["command"])
     assert program.endswith("snakemake") and "experiment=trial" in arguments and arguments[-1] == str(cell)
     assert "1 cells" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("log", "reason"), [("loading\nerror: no such file\n", "no such file"), ("", "see its log")])
+def test_a_process_that_ended_with_an_error_leaves_its_words(cell, log, reason):
+    Path("logs").mkdir()
+    Path("logs/a.log").write_text(log)
+    fail(cell, 1)
+    status = json.loads(cell.with_name("layer-03.status.json").read_text())
+    assert status["error"] == f"the process ended with status 1: {reason}"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

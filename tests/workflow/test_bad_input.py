@@ -1,5 +1,7 @@
 """A user's mistakes: each ends a run before it starts, with one sentence and no traceback, and loses nothing."""
 
+import json
+
 import pytest
 
 from project import Project
@@ -71,4 +73,6 @@ def test_a_checkpoint_that_lacks_a_file_is_named(project):
     cell = "results/smoke/responses/organism-smoke.robust.s100/layer-00.jsonl"
     (project.folder / cell).unlink()
     done = project.snakemake("--cores", "1", "--", cell)
-    assert "tokenizer_config.json" in message(done)
+    assert "tokenizer_config.json" in done.stdout + done.stderr
+    status = json.loads((project.folder / cell).with_suffix(".status.json").read_text())
+    assert "tokenizer_config.json" in status["error"]

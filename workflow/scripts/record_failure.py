@@ -25,21 +25,29 @@ def main(argv: list[str]) -> None:
     if arguments.status in TOLD_TO_STOP:
         sys.exit(arguments.status)
 
-    killed = arguments.status - 128
-    reason = f"killed by {signal.Signals(killed).name}, perhaps for memory" if killed > 0 else "see its log"
+    reason = why(arguments.status, Path(arguments.log))
     for output in arguments.output:
         resume.set_aside(output)
         with atomic(output):
             pass
         failure = {
             "state": "failed",
-            "error": f"the process ended with status {arguments.status} ({reason})",
+            "error": f"the process ended with status {arguments.status}: {reason}",
             "log": arguments.log,
             "command": repeat(output),
         }
         with atomic(output.with_name(f"{output.stem}.status.json")) as stream:
             json.dump(failure, stream, indent=2)
     print(f"failed: {len(arguments.output)} cells: {failure['error']}; log: {arguments.log}", file=sys.stderr)
+
+
+def why(status: int, log: Path) -> str:
+    """The signal that a process died of, or what it said last of an error."""
+    if status > 128:
+        return f"killed by {signal.Signals(status - 128).name}, perhaps for memory"
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return errors[-1] if errors else "see its log"
 
 
 def repeat(output: Path) -> str:
