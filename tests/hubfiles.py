@@ -31,8 +31,8 @@ import rawfiles
 from hub import Hub
 from layerwise import config
 from layerwise.records import file_digest
-from models import save_idefics3, save_llava, save_llava_next, save_mllama
 from project import Project
+from smallmodels import save_idefics3, save_llava, save_llava_next, save_mllama
 
 # Depth of the small vision encoders, and the layer that each was trained on.
 DEPTHS = {

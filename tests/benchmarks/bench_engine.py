@@ -19,6 +19,7 @@ import torch  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor, logging  # noqa: E402
 
 import models  # noqa: E402
+import smallmodels  # noqa: E402
 from layerwise import engine  # noqa: E402
 
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ def main() -> None:
 
 def compare(name: str, goal: float, folder: Path, shapes: dict, new_tokens: int, many: int, few: int) -> None:
     """Time `many` prompts at every exit layer on the engine, the first `few` of them naively."""
-    models.save_llava(folder, **shapes, end=0.0)  # no answer ends early: both sides do the same work
+    smallmodels.save_llava(folder, **shapes, end=0.0)  # no answer ends early: both sides do the same work
     blocks = shapes["vision_blocks"]
     tasks = models.tasks(folder, many, range(blocks + 1), words=(5,))
     settings = models.settings(blocks)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import models
+import smallmodels
 from layerwise import engine
 from layerwise.records import InputError
 
@@ -22,7 +23,7 @@ COUNT = 14
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
+    return smallmodels.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 import models
+import smallmodels
 from layerwise import engine
 from layerwise.exits import load_family
 
@@ -15,7 +16,7 @@ SIZES = ((16, 16), (60, 20), (30, 50), (40, 40))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_idefics3(tmp_path_factory.mktemp("idefics3"))
+    return smallmodels.save_idefics3(tmp_path_factory.mktemp("idefics3"))
 
 
 @pytest.fixture(scope="module")

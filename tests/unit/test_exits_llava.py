@@ -6,6 +6,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText
 
 import models
+import smallmodels
 from layerwise import engine
 from layerwise.exits import TILES, load_family, placed
 
@@ -15,7 +16,7 @@ LAYERS = range(BLOCKS + 1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
+    return smallmodels.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText
 
 import models
+import smallmodels
 from layerwise import engine
 
 BLOCKS = 4
@@ -15,7 +16,7 @@ SIZES = ((40, 40), (100, 30), (20, 90), (16, 16), (300, 24))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_llava_next(tmp_path_factory.mktemp("llava-next"))
+    return smallmodels.save_llava_next(tmp_path_factory.mktemp("llava-next"))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from torch.nn import functional
 from transformers import AutoModelForImageTextToText
 
 import models
+import smallmodels
 from layerwise import engine
 from layerwise.exits import load_family
 
@@ -23,7 +24,7 @@ SIZES = ((16, 16), (30, 14), (40, 40), (16, 70), (45, 16))  # of 1, 2, 4, 4 and 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_mllama(tmp_path_factory.mktemp("mllama"))
+    return smallmodels.save_mllama(tmp_path_factory.mktemp("mllama"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 import models
+import smallmodels
 from layerwise import engine
 from layerwise.exits import load_family
 
@@ -14,7 +15,7 @@ LAYERS = range(BLOCKS + 1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return models.save_paligemma(tmp_path_factory.mktemp("paligemma"))
+    return smallmodels.save_paligemma(tmp_path_factory.mktemp("paligemma"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import models
+import smallmodels
 from layerwise.exits import load_family
 
 BLOCKS, DEFAULT = 4, 3
@@ -12,7 +13,7 @@ BLOCKS, DEFAULT = 4, 3
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory):
-    folder = models.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
+    folder = smallmodels.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
     model, processor = AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
     make = load_family("llava")
     return {variant: make(model.eval(), processor, variant) for variant in (None, "norm-matched", "shuffled")}

@@ -9,6 +9,7 @@ from gguf import GGUFWriter
 from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM
 
 import models
+import smallmodels
 from layerwise import engine, parts
 from layerwise.exits import load_family
 from layerwise.parts import gguf_llama, onnx_dinov2
@@ -160,7 +161,7 @@ def test_another_file_is_no_gguf(tmp_path):
 
 
 def joined(**more):
-    tokenizer = models.tokenizer()
+    tokenizer = smallmodels.tokenizer()
     settings = {"image_token": "<image>", "image_size": 42, "default_layer": 2, "seed": 0} | more
     return parts.join(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
 

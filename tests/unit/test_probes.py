@@ -11,6 +11,7 @@ import torch
 
 import models
 import probe as script
+import smallmodels
 from layerwise import assets, engine, probes, stats
 from layerwise.records import Prompt, write
 
@@ -127,7 +128,7 @@ def run(tmp_path, spec, *more):
 
 
 def test_script_probes_every_exit_of_an_organism_and_twice_the_same(tmp_path):
-    weights = models.save_llava(tmp_path / "model") / "model.safetensors"
+    weights = smallmodels.save_llava(tmp_path / "model") / "model.safetensors"
     table, content = run(tmp_path, spec({"recipe": "llava"}), "--weights", weights)
     assert list(table.columns) == script.COLUMNS
     found = table.groupby(["probe", "metric"])["layer"].apply(list).to_dict()
@@ -148,7 +149,7 @@ def test_script_probes_every_exit_of_an_organism_and_twice_the_same(tmp_path):
 
 @pytest.mark.parametrize("image", [True, False])
 def test_script_measures_only_the_drift_of_a_published_model(tmp_path, monkeypatch, image):
-    folder = models.save_llava(tmp_path / "model")
+    folder = smallmodels.save_llava(tmp_path / "model")
     monkeypatch.setattr(assets, "resolve", lambda receipt: folder)
     prompts = [Prompt("text-0001", "text", "how", None, None, "harmful", "one")]
     if image:
@@ -165,7 +166,7 @@ def test_script_measures_only_the_drift_of_a_published_model(tmp_path, monkeypat
 
 def test_padding_of_a_tiled_image_does_not_drift(tmp_path):
     """Mllama fills an image up to its number of tiles; only the real ones are what the image shows."""
-    folder = models.save_mllama(tmp_path / "model")
+    folder = smallmodels.save_mllama(tmp_path / "model")
     family = engine.load(folder, models.settings(6, "mllama", default_layer=6))
     small, large = (family.preprocess(models.picture(0, size)) for size in ((16, 16), (90, 90)))
     with torch.inference_mode():

@@ -8,6 +8,7 @@ import torch
 from test_parts import dinov2, llama
 
 import models
+import smallmodels
 from layerwise import engine, parts, records
 from layerwise.differences import Difference, chain
 from layerwise.records import InputError, Prompt
@@ -32,7 +33,7 @@ def spec_of(**more) -> dict:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A small joined model."""
-    folder, tokenizer = tmp_path_factory.mktemp("models") / "m.parts", models.tokenizer()
+    folder, tokenizer = tmp_path_factory.mktemp("models") / "m.parts", smallmodels.tokenizer()
     model, processor = parts.join(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
     checkpoints.save(folder / "model.safetensors", model, processor)
     return folder

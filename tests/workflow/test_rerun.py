@@ -11,38 +11,23 @@ from pathlib import Path
 import pytest
 
 from project import PARTS, ROOT, Project
-
-ARMS = ("robust", "default-on-robust")
-SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
-JUDGES = {"truth", "refusal", "coherence", "toxicity", "vqa"}
-DATASETS = {"world-shallow", "world-deep", "world-text", "world-vqa"}
-FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "utility", "drift", "probes", "predictions"}
-TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", "gates", "predictions"}
-
-FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
-TABLE_JOBS = {f"table {name}" for name in TABLES}
-DRIFT = {"figure drift"}
-PRINTED = {"paper", "crate", "complete"}
-LAST = {"numbers"} | PRINTED
-VALIDITY = {"validity", "table judges", "table controls", "table agreement"} | LAST
-ASSESSING = {"assess", "figure predictions", "table gates", "table predictions"} | LAST
-# What is made from verdicts; the figure of drift is made from features alone.
-AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - DRIFT | TABLE_JOBS | LAST
-MEASURES = AGGREGATES - VALIDITY | LAST
-JUDGING = {f"judge {judge}" for judge in JUDGES} | AGGREGATES
-GENERATING = {f"generate {subject}" for subject in SUBJECTS} | JUDGING
-PROBE = {"probe organism-smoke.default-on-robust.s100"}
-PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
-BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
-TRAINED = {
-    "train_vision organism-smoke 100",
-    "train_base organism-smoke robust 100",
-    "align organism-smoke default-on-robust 100",
-}
-TRAINING = TRAINED | GENERATING | PROBING
-JUDGE_TRAINED = {"train_judge toxicity"}
-EVERYTHING = TRAINING | BUILDING | JUDGE_TRAINED
-NOTHING: set[str] = set()
+from smokejobs import (
+    AGGREGATES,
+    BUILDING,
+    DRIFT,
+    FIGURE_JOBS,
+    GENERATING,
+    JUDGE_TRAINED,
+    JUDGING,
+    LAST,
+    MEASURES,
+    NOTHING,
+    PRINTED,
+    PROBE,
+    SUBJECTS,
+    TRAINED,
+    TRAINING,
+)
 
 SMOKE = "config/smoke.yaml"
 ORGANISM = "config/models/organism-smoke.yaml"
@@ -276,60 +261,6 @@ ROWS = {
     "lose the logs": (lose("logs"), NOTHING),
     "lose Snakemake's records": (lose(".snakemake"), NOTHING),
 }
-# A change in each room of the library: one more name in a module.
-ROOMS = {
-    "assets": NOTHING,
-    "assets/hub": NOTHING,
-    "checkpoints": JUDGE_TRAINED | JUDGING,
-    "config": FIGURE_JOBS | TABLE_JOBS | LAST,
-    "datasets": BUILDING,
-    "datasets/world": BUILDING,
-    "datasets/xstest": NOTHING,
-    "differences": GENERATING | PROBING,
-    "engine": GENERATING | PROBING,
-    "evidence": ASSESSING,
-    "exits": TRAINING,
-    "exits/idefics3": NOTHING,
-    "exits/llava": TRAINING,
-    "figures/dose": NOTHING,
-    "figures/drift": DRIFT | PRINTED,
-    "figures/style": FIGURE_JOBS | PRINTED,
-    "frames": ASSESSING | FIGURE_JOBS | TABLE_JOBS,
-    "gates": ASSESSING,
-    "gpus": NOTHING,
-    "human_labels": NOTHING,
-    "jobs": NOTHING,
-    "judges": JUDGE_TRAINED | JUDGING,
-    "judges/guard": NOTHING,
-    "judges/refusal": {"judge refusal"} | AGGREGATES,
-    "judging": JUDGING,
-    "metrics": MEASURES,
-    "numbers/seen": LAST,
-    "organisms/language": EVERYTHING,
-    "organisms/mllama": NOTHING,
-    "organisms/world": TRAINING | BUILDING,
-    "outcomes": AGGREGATES,
-    "paired": MEASURES,
-    "parts": NOTHING,
-    "plan": NOTHING,
-    "predictions": ASSESSING,
-    "probes": PROBING,
-    "provenance": {"crate", "complete"},
-    "rawdata": BUILDING,
-    "recipes": FIGURE_JOBS | TABLE_JOBS | LAST,
-    "records": EVERYTHING,
-    "reference": NOTHING,
-    "resume": GENERATING,
-    "sources": FIGURE_JOBS | TABLE_JOBS | LAST,
-    "spec": NOTHING,
-    "stats": AGGREGATES | PROBING,
-    "tables/latex": TABLE_JOBS | PRINTED,
-    "threads": TRAINING | JUDGE_TRAINED,
-    "training/loop": TRAINING | JUDGE_TRAINED,
-    "training/toxicity": JUDGE_TRAINED | {"judge toxicity"} | AGGREGATES,
-    "validity": VALIDITY,
-    "yamlfile": FIGURE_JOBS | TABLE_JOBS | LAST,
-}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -345,20 +276,6 @@ def test_after_use_conda(project, tmp_path, monkeypatch):
     import_module("standin").lay(tmp_path / "conda")
     monkeypatch.setenv("PATH", f"{tmp_path / 'conda/bin'}{os.pathsep}{os.environ['PATH']}")
     assert project.planned("--use-conda") == NOTHING
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", ROOMS)
-def test_after_a_change_in_a_room(project, module):
-    path = project.folder / LIBRARY / module
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    path.write_text(path.read_text() + "\nEXTRA = 1\n")
-    assert project.planned() == ROOMS[module]
-
-
-def test_each_room_is_tried():
-    rooms = {path.stem for path in (ROOT / LIBRARY).iterdir() if path.name not in ("__init__.py", "__pycache__")}
-    assert {module.split("/")[0] for module in ROOMS} == rooms
 
 
 @pytest.mark.slow

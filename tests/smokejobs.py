@@ -1,0 +1,33 @@
+"""The jobs of the smoke experiment, as a dry run names them: what hangs together is one set."""
+
+ARMS = ("robust", "default-on-robust")
+SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
+JUDGES = {"truth", "refusal", "coherence", "toxicity", "vqa"}
+DATASETS = {"world-shallow", "world-deep", "world-text", "world-vqa"}
+FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "utility", "drift", "probes", "predictions"}
+TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", "gates", "predictions"}
+
+FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
+TABLE_JOBS = {f"table {name}" for name in TABLES}
+DRIFT = {"figure drift"}
+PRINTED = {"paper", "crate", "complete"}
+LAST = {"numbers"} | PRINTED
+VALIDITY = {"validity", "table judges", "table controls", "table agreement"} | LAST
+ASSESSING = {"assess", "figure predictions", "table gates", "table predictions"} | LAST
+# What is made from verdicts; the figure of drift is made from features alone.
+AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - DRIFT | TABLE_JOBS | LAST
+MEASURES = AGGREGATES - VALIDITY | LAST
+JUDGING = {f"judge {judge}" for judge in JUDGES} | AGGREGATES
+GENERATING = {f"generate {subject}" for subject in SUBJECTS} | JUDGING
+PROBE = {"probe organism-smoke.default-on-robust.s100"}
+PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
+BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
+TRAINED = {
+    "train_vision organism-smoke 100",
+    "train_base organism-smoke robust 100",
+    "align organism-smoke default-on-robust 100",
+}
+TRAINING = TRAINED | GENERATING | PROBING
+JUDGE_TRAINED = {"train_judge toxicity"}
+EVERYTHING = TRAINING | BUILDING | JUDGE_TRAINED
+NOTHING: set[str] = set()
