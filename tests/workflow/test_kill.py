@@ -15,6 +15,19 @@ ROUNDS = 5
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("script", ["judge.py", "align.py"])
+def test_a_killed_job(finished, project, script):
+    project.forget("responses", "verdicts", *(["models"] if script == "align.py" else []))
+    run = start(project.folder)
+    killed = victims(run, script)
+    assert killed, f"{script} never ran"
+    killed[0].kill()
+    assert run.wait() != 0
+    subprocess.run(COMMAND, cwd=project.folder, check=True, capture_output=True)
+    assert not finished.differences(project)
+
+
+@pytest.mark.slow
 def test_a_killed_snakemake(finished, project):
     project.forget("responses", "verdicts")
     run = start(project.folder)
@@ -37,6 +50,13 @@ def test_a_second_run_says_who_holds_the_folder(project):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert second.returncode != 0 and f"process {run.pid}" in second.stderr
+
+
+@pytest.mark.slow
+def test_a_lost_cell_is_made_again(finished, project):
+    (project.folder / "results/smoke/responses/organism-smoke.robust.s100/layer-00.jsonl").unlink()
+    project.run()
+    assert not finished.differences(project)
 
 
 @pytest.fixture(scope="module")
