@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/installed
 # A worker takes a file of tests at a time, in their order: the longest come first.
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-RUN = $(BIN)/python workflow/scripts/run.py --experiment $(EXPERIMENT) --cores $(CORES)
+RUN = $(BIN)/python workflow/scripts run --experiment $(EXPERIMENT) --cores $(CORES)
 
 help: ## Say what each target does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,13 +22,13 @@ reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an exper
 	@$(RUN)
 
 plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
-	@$(BIN)/python workflow/scripts/plan.py --config config/$(EXPERIMENT).yaml
+	@$(BIN)/python workflow/scripts plan --config config/$(EXPERIMENT).yaml
 
 verify: $(ENVIRONMENT) ## Hold a finished run against the reference that ships with the project.
-	@$(BIN)/python workflow/scripts/verify.py --experiment $(EXPERIMENT)
+	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT)
 
 reference: $(ENVIRONMENT) ## Make a finished run the reference.
-	@$(BIN)/python workflow/scripts/verify.py --experiment $(EXPERIMENT) --write
+	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT) --write
 
 figures: $(ENVIRONMENT) ## Draw the figures again, after a change of colours or display names.
 	@$(RUN) --forcerun figure table numbers
@@ -40,7 +40,7 @@ rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg
 	@$(BIN)/snakemake complete --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
 
 docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configuration.
-	@$(BIN)/python workflow/scripts/document_config.py
+	@$(BIN)/python workflow/scripts docs
 
 test: $(ENVIRONMENT) ## Run lint and every test that takes seconds, and the smoke experiment.
 	@$(MAKE) --no-print-directory lint
@@ -54,7 +54,7 @@ test-network: $(ENVIRONMENT) ## Run the tests that leave the machine, and only t
 	@$(BIN)/python -m pytest -m network
 
 kills: $(ENVIRONMENT) ## Kill runs of the smoke experiment at random moments: ROUNDS=20 SEED=0.
-	@$(BIN)/python tests/kills.py --rounds $(ROUNDS) --seed $(SEED)
+	@$(BIN)/python tests/support/kills.py --rounds $(ROUNDS) --seed $(SEED)
 
 lint: $(ENVIRONMENT) ## Check the style of the code and of the workflow.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -11,19 +11,19 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 # A rule's `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 
-from layerwise import config as settings
-from layerwise import resume, spec
-from layerwise.records import InputError
+from layerwise.study import arms, loading
+from layerwise.jobs import failures, specs
+from layerwise.errors import InputError
 
 EXPERIMENT = config.get("experiment", "bench")
 CONFIG = f"config/{EXPERIMENT}.yaml"
 try:
-    STUDY = settings.load(Path(workflow.basedir) / CONFIG)
+    STUDY = loading.load(Path(workflow.basedir) / CONFIG)
 except InputError as error:
     message = str(error).replace(f"{workflow.basedir}/", "")
     sys.exit(f"error: {message}")
 
-SPECS = spec.Specs(STUDY)
+SPECS = specs.Specs(STUDY)
 SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
 ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
 
@@ -34,7 +34,7 @@ LOGS = f"logs/{EXPERIMENT}"
 
 # A cell that failed did not fail its job, lest it block the rest; a run that ends with an error lets it be tried again.
 onerror:
-    resume.try_again(Path(RESULTS))
+    failures.try_again(Path(RESULTS))
 
 
 wildcard_constraints:

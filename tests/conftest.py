@@ -7,14 +7,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from filelock import FileLock  # noqa: E402
-
 from project import Project  # noqa: E402
 
 # A busy machine is slow now and then, which says nothing about the code.

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "tests")]
+from layerwise.models import checkpoints
 
-import torch  # noqa: E402
-from transformers import AutoModelForImageTextToText, AutoProcessor, logging  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "tests" / "support")]
 
 import models  # noqa: E402
 import smallmodels  # noqa: E402
-from layerwise import engine  # noqa: E402
+import torch  # noqa: E402
+from transformers import AutoModelForImageTextToText, AutoProcessor, logging  # noqa: E402
+
+from layerwise.models import engine  # noqa: E402
 
 Result = TypeVar("Result")
 ORGANISM = {"vision_blocks": 8, "vision_width": 64, "text_width": 96, "text_blocks": 3}
@@ -44,7 +46,7 @@ def compare(name: str, goal: float, folder: Path, shapes: dict, new_tokens: int,
     settings = models.settings(blocks)
     batch_size = min(128, many)
 
-    family = engine.load(folder, settings)
+    family = checkpoints.load_model(folder, settings)
     answers, seconds = timed(
         lambda: [a for batch in engine.generate(family, tasks, new_tokens, batch_size) for a in batch]
     )

@@ -23,9 +23,9 @@ from torch import Tensor, nn  # noqa: E402
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration  # noqa: E402
 from transformers.initialization import no_init_weights  # noqa: E402
 
-from layerwise.exits import TILES  # noqa: E402
-from layerwise.exits.llava import Family  # noqa: E402
-from layerwise.threads import single_thread  # noqa: E402
+from layerwise.jobs.threads import single_thread  # noqa: E402
+from layerwise.models.families import TILES  # noqa: E402
+from layerwise.models.families.llava import Family  # noqa: E402
 
 GB = 1e9
 NEEDED = 17 * GB

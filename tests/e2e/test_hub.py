@@ -13,8 +13,9 @@ import pytest
 
 import hubfiles
 from hub import Hub
-from layerwise import config, judges
-from layerwise.plan import plan
+from layerwise import plugins
+from layerwise.runs.plan import plan
+from layerwise.study import loading
 from project import Project
 
 TOKEN = "hf_canaryCanaryCanaryCanaryCanaryCanary"
@@ -36,8 +37,8 @@ class Run:
     said: str = ""
 
     @property
-    def study(self) -> config.Study:
-        return config.load(self.project.folder / "config" / f"{self.name}.yaml")
+    def study(self) -> loading.Study:
+        return loading.load(self.project.folder / "config" / f"{self.name}.yaml")
 
     @property
     def results(self) -> Path:
@@ -117,7 +118,11 @@ def test_every_cell_has_every_prompt_and_every_judge_its_verdicts(run):
     assert not list(run.results.rglob("*.status.json"))
     for subject in run.study.subjects:
         for id, judge in run.study.judges.items():
-            asked = [prompt for prompt in prompts.values() if prompt["kind"] in judges.load(judge.judge).kinds]
+            asked = [
+                prompt
+                for prompt in prompts.values()
+                if prompt["kind"] in plugins.find("judging.judges", judge.judge).Judge.kinds
+            ]
             (verdicts,) = run.rows(f"verdicts/{id}/{subject.name}.jsonl").values()
             assert len(asked) * len(subject.layers) == len(verdicts) > 0, id
 
@@ -201,7 +206,7 @@ def test_a_gated_repository_that_is_refused_is_told_with_its_page(tmp_path, clea
         config_file.parent.mkdir(parents=True)
         config_file.write_text("{}")
         hub.gated = {GATED[0]: {TOKEN}}
-        pinned = config.load(project.folder / "config/paper.yaml").models["llama-3.2-11b-vision"].source.revision
+        pinned = loading.load(project.folder / "config/paper.yaml").models["llama-3.2-11b-vision"].source.revision
         project.edit("config/models/llama-3.2-11b-vision.yaml", pinned, hub.revision(GATED[0]))
         receipt = "results/assets/llama-3.2-11b-vision.json"
         environment = {**places(hub, tmp_path), **({"HF_TOKEN": token} if token else {})}

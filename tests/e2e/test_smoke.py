@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from layerwise.records import file_digest
+from layerwise.files import file_digest
 from project import ROOT
 
 

@@ -13,8 +13,8 @@ from conftest import ROOT
 from hub import Hub, small_files
 from layerwise import assets
 from layerwise.assets import hub as hub_assets
-from layerwise.records import InputError
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.study.sources import Source
 
 TOKEN = "hf_canary_that_must_stay_in_the_environment"
 WEIGHTS = bytes(range(256)) * 200

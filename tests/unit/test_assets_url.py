@@ -10,8 +10,8 @@ import pytest
 from hub import Hub, small_files
 from layerwise import assets
 from layerwise.assets import url
-from layerwise.records import InputError
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.study.sources import Source
 
 CONTENT = bytes(range(256)) * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,8 +11,8 @@ import pytest
 from hub import Hub
 from layerwise import assets
 from layerwise.assets import wheel
-from layerwise.records import InputError
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.study.sources import Source
 
 MEMBERS = {
     "acme_data/__init__.py": b"raise SystemExit('nothing in a wheel may be run')\n",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from layerwise import config
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.study import config, loading, yamlfile
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 MODELS = "models:\n  - {id: organism-smoke, arms: [robust, default-on-robust]}\n"
@@ -35,13 +35,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        config.load(path)
+        loading.load(path)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_of_the_project_loads(name: str) -> None:
-    study = config.load(ROOT / "config" / f"{name}.yaml")
+    study = loading.load(ROOT / "config" / f"{name}.yaml")
     assert study.subjects
     for subject in study.subjects:
         assert subject.model.default_layer in subject.layers
@@ -52,7 +52,7 @@ def test_every_experiment_of_the_project_loads(name: str) -> None:
 )
 def test_every_file_of_the_project_loads_even_where_no_experiment_names_it(kind: str, settings: type) -> None:
     for path in sorted((ROOT / "config" / f"{kind}s").glob("*.yaml")):
-        config.read(path, settings)
+        yamlfile.read(path, settings)
 
 
 # In smoke.yaml: what is written, what a hand makes of it, what the message must say.
@@ -178,19 +178,19 @@ def test_published_weights_have_no_arms(folder: Path) -> None:
 def test_a_model_may_stand_by_its_id_alone(folder: Path) -> None:
     (folder / "models" / "published.yaml").write_text(PUBLISHED)
     edit(folder / "smoke.yaml", MODELS, "models: [published]\n")
-    (subject,) = config.load(folder / "smoke.yaml").subjects
+    (subject,) = loading.load(folder / "smoke.yaml").subjects
     assert (subject.name, subject.arm, subject.seed) == ("published", None, None)
     assert subject.layers == (0, 7, 23), "the default layer is always among the exit layers"
 
 
 def test_a_file_that_inherits_keeps_what_it_does_not_change() -> None:
-    below, above = (config.read(ROOT / f"config/models/organism{x}.yaml", config.Model) for x in ("", "-f2"))
+    below, above = (yamlfile.read(ROOT / f"config/models/organism{x}.yaml", config.Model) for x in ("", "-f2"))
     assert above.organism.vision.frozen_blocks == 2 != below.organism.vision.frozen_blocks
     assert above.organism.language == below.organism.language
     assert (above.family, above.blocks, above.default_layer) == (below.family, below.blocks, below.default_layer)
 
 
 def test_dose_points_are_trained_on_the_first_seed_alone() -> None:
-    subjects = config.load(ROOT / "config" / "bench.yaml").subjects
+    subjects = loading.load(ROOT / "config" / "bench.yaml").subjects
     seeds = {id: {s.seed for s in subjects if s.id == id} for id in ("organism", "organism-f2")}
     assert len(seeds["organism-f2"]) == 1 < len(seeds["organism"])

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 import document_config
 from conftest import ROOT
-from layerwise import config, recipes, sources
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.study import arms, config, recipes, settings, sources
 
 PAGE = ROOT / "config" / "README.md"
 
@@ -16,7 +16,7 @@ PAGE = ROOT / "config" / "README.md"
 def settings_of(*modules: object) -> list[type[BaseModel]]:
     """Every model of a YAML file or of a part of one, once."""
     found = [c for module in modules for c in vars(module).values() if isinstance(c, type)]
-    return [c for c in dict.fromkeys(found) if issubclass(c, sources.Settings) and c is not sources.Settings]
+    return [c for c in dict.fromkeys(found) if issubclass(c, settings.Settings) and c is not settings.Settings]
 
 
 SETTINGS = settings_of(config, recipes, sources)
@@ -46,7 +46,7 @@ def test_every_key_has_a_row_and_a_description(settings: type[BaseModel]) -> Non
 
 
 def test_every_arm_is_explained() -> None:
-    for arm in config.ARMS:
+    for arm in arms.ARMS:
         assert f"`{arm}`" in document_config.EXPERIMENT
 
 

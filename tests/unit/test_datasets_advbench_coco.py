@@ -5,11 +5,11 @@ import zipfile
 
 import pytest
 
-from layerwise import rawdata
-from layerwise.config import Dataset
-from layerwise.datasets import advbench_coco
-from layerwise.records import InputError
-from layerwise.yamlfile import read
+from layerwise.errors import InputError
+from layerwise.prompts.archive import table
+from layerwise.prompts.builders import advbench_coco
+from layerwise.study.config import Dataset
+from layerwise.study.yamlfile import read
 from rawfiles import ROOT, behaviours, coco, picture, spec, true_file, write_zip
 
 IDS = [139, 285, 632, 724, 776, 785, 802, 872, 885, 1000]
@@ -35,13 +35,13 @@ def test_each_behaviour_gets_an_image_of_its_own(tmp_path, sources):
     prompts = advbench_coco.build(spec("advbench-coco", "advbench_coco", held_out=2), sources, tmp_path / "prompts")
     assert len(prompts) == 6
     assert len({p.image_sha256 for p in prompts}) == len({p.cluster for p in prompts}) == 6
-    table = rawdata.table(sources["behaviours"], "", ["goal"])
+    listed = table(sources["behaviours"], "", ["goal"])
     pairs = advbench_coco.pair(8, IDS, 0, 2)
     with zipfile.ZipFile(sources["coco"]) as archive:
         for prompt in prompts:
             row = int(prompt.id.removeprefix("advbench-coco-"))
             raw = archive.read(f"val2017/{pairs[row]:012d}.jpg")
-            assert prompt.text == table[row]["goal"]
+            assert prompt.text == listed[row]["goal"]
             assert prompt.kind == "harmful" and prompt.cluster == f"advbench-{row:03d}"
             assert prompt.image == f"images/advbench-coco/{prompt.id}.jpg"
             assert (tmp_path / "prompts" / prompt.image).read_bytes() == raw
@@ -102,5 +102,5 @@ def test_the_true_behaviours(tmp_path):
     sources = {"behaviours": path, "coco": coco(tmp_path / "val2017.zip", COCO_IDS[:510])}
     prompts = advbench_coco.build(spec("advbench-coco", "advbench_coco", rows=520, held_out=10), sources, tmp_path)
     assert len(prompts) == 510 == len({p.text for p in prompts})
-    goals = "\n".join(row["goal"] for row in rawdata.table(path, "", ["goal"]))
+    goals = "\n".join(row["goal"] for row in table(path, "", ["goal"]))
     assert hashlib.sha256(goals.encode()).hexdigest() == GOALS

@@ -6,9 +6,9 @@ from itertools import combinations
 
 import pytest
 
-from layerwise import rawdata
-from layerwise.datasets import behaviours
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.builders import behaviours
+from layerwise.prompts.draws import near_duplicates
 from rawfiles import numbered, picture, spec
 
 # Groups of near-duplicates: three ways to say one thing, two of another, and ten that are said once.
@@ -24,7 +24,7 @@ TEXTS = [THRICE[0], *ONCE[:5], TWICE[0], THRICE[1], *ONCE[5:], THRICE[2], TWICE[
 
 
 def groups_of(texts):
-    return rawdata.near_duplicates([behaviours.content_words(text) for text in texts], behaviours.NEAR)
+    return near_duplicates([behaviours.content_words(text) for text in texts], behaviours.NEAR)
 
 
 def pyrit(path, texts):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from layerwise.config import Dataset
-from layerwise.datasets import advbench_coco, custom_prompts
-from layerwise.records import InputError
-from layerwise.yamlfile import read
+from layerwise.errors import InputError
+from layerwise.prompts.builders import advbench_coco, custom_prompts
+from layerwise.study.config import Dataset
+from layerwise.study.yamlfile import read
 from rawfiles import ROOT, behaviours, coco, spec
 
 IDS = list(range(100, 116))

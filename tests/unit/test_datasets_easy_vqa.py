@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from layerwise.datasets import easy_vqa
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.builders import easy_vqa
 from rawfiles import numbered, picture, spec, write_zip
 
 IMAGES = [(easy_vqa.COLOURS[n % 8], easy_vqa.SHAPES[n % 3]) for n in range(24)]

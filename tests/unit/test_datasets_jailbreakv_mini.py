@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from layerwise.datasets import jailbreakv_mini
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.builders import jailbreakv_mini
 from rawfiles import picture, spec, write_csv, write_zip
 
 IMAGES = {

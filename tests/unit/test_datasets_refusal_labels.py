@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from layerwise.datasets import refusal_labels
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.builders import refusal_labels
 from rawfiles import write_csv
 
 NOTE = "# dataset_version=1.0\n# Two lines of notes.\n"

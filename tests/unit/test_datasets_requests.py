@@ -4,11 +4,13 @@ from collections import Counter
 
 import pytest
 
-from layerwise.config import Dataset
-from layerwise.datasets import behaviours, requests
-from layerwise.rawdata import near_duplicates, table
-from layerwise.records import InputError, file_digest
-from layerwise.yamlfile import read
+from layerwise.errors import InputError
+from layerwise.files import file_digest
+from layerwise.prompts.archive import table
+from layerwise.prompts.builders import behaviours, requests
+from layerwise.prompts.draws import near_duplicates
+from layerwise.study.config import Dataset
+from layerwise.study.yamlfile import read
 from rawfiles import ROOT, numbered, spec, write_csv
 
 SHIPPED = ROOT / "config/datasets/everyday-requests.csv"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from layerwise import rawdata
-from layerwise.datasets import vqa_v2
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.archive import Archive
+from layerwise.prompts.builders import vqa_v2
 from rawfiles import coco, picture, spec, vqa, write_zip
 
 IDS = [139, 285, 632, 724, 776]
@@ -42,7 +42,7 @@ def test_size_counts_images_and_questions_those_of_each(tmp_path, sources):
 def test_the_json_files_serve_without_their_archives(tmp_path, sources):
     plain = {**sources}
     for name in ("questions", "answers"):
-        archive = rawdata.Archive(sources[name])
+        archive = Archive(sources[name])
         plain[name] = tmp_path / f"{name}.json"
         plain[name].write_bytes(archive.read(archive.names[0]))
     wanted = spec("vqa-v2", "vqa_v2")

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from layerwise.datasets import xstest
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.builders import xstest
 from rawfiles import spec, true_file, write_csv
 
 XSTEST = "11783fb294ed017473ee53c207d71f2161c7672c8d0b037501e78387f801cb5a"

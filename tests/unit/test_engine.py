@@ -12,8 +12,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import models
 import smallmodels
-from layerwise import engine
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.models import checkpoints, engine
 
 BLOCKS = 4
 LAYERS = tuple(range(BLOCKS + 1))
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS))
+    return checkpoints.load_model(folder, models.settings(BLOCKS))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_sampling_settings_of_the_checkpoint_are_cleared(folder, tmp_path, tasks
     shutil.copytree(folder, tmp_path / "model")
     path = tmp_path / "model" / "generation_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "do_sample": True, "temperature": 0.9, "top_p": 0.6}))
-    sampling = engine.load(tmp_path / "model", models.settings(BLOCKS))
+    sampling = checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
     capfd.readouterr()
     assert answers(sampling, tasks) == whole
     assert "temperature" not in capfd.readouterr().err
@@ -169,18 +169,18 @@ def test_a_missing_file_of_a_checkpoint_is_named(folder, tmp_path, name):
     shutil.copytree(folder, tmp_path / "model")
     (tmp_path / "model" / name).unlink()
     with pytest.raises(InputError, match=f"{tmp_path}/model lacks {name}"):
-        engine.load(tmp_path / "model", models.settings(BLOCKS))
+        checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
 
 
 def test_a_missing_shard_of_a_checkpoint_is_named(folder, tmp_path):
     AutoModelForImageTextToText.from_pretrained(folder).save_pretrained(tmp_path, max_shard_size="50KB")
     for name in ("processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(folder / name, tmp_path)
-    engine.load(tmp_path, models.settings(BLOCKS))
+    checkpoints.load_model(tmp_path, models.settings(BLOCKS))
     shard = sorted(tmp_path.glob("model-*.safetensors"))[1]
     shard.unlink()
     with pytest.raises(InputError, match=f"lacks {shard.name}"):
-        engine.load(tmp_path, models.settings(BLOCKS))
+        checkpoints.load_model(tmp_path, models.settings(BLOCKS))
 
 
 def test_weights_that_are_missing_or_damaged_are_never_made_up(folder, tmp_path):
@@ -190,20 +190,22 @@ def test_weights_that_are_missing_or_damaged_are_never_made_up(folder, tmp_path)
     del weights["multi_modal_projector.linear_2.weight"]
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(InputError, match="multi_modal_projector.linear_2.weight"):
-        engine.load(tmp_path / "model", models.settings(BLOCKS))
+        checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be loaded"):
-        engine.load(tmp_path / "model", models.settings(BLOCKS))
+        checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
 
 
 @pytest.mark.parametrize(("key", "says", "has"), [("blocks", 5, 4), ("default_layer", 2, 3)])
 def test_settings_that_differ_from_the_checkpoint_are_named(folder, key, says, has):
     with pytest.raises(InputError, match=f"key '{key}' of the model's YAML says {says}, but .* has {has}"):
-        engine.load(folder, {**models.settings(BLOCKS), key: says})
+        checkpoints.load_model(folder, {**models.settings(BLOCKS), key: says})
 
 
 def test_half_precision_and_a_device_map(folder, tasks):
-    family = engine.load(folder, models.settings(BLOCKS, dtype="bfloat16", attention="eager"), device_map="cpu")
+    family = checkpoints.load_model(
+        folder, models.settings(BLOCKS, dtype="bfloat16", attention="eager"), device_map="cpu"
+    )
     assert family.model.dtype == torch.bfloat16
     whole = answers(family, tasks)
     some = [engine.Task(task.prompt, (1, 3), task.image) for task in reversed(tasks[5:9])]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from layerwise import spec
+from layerwise.jobs import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 # Distributions whose name differs from the module's.
@@ -36,7 +36,7 @@ def rules():
 
 def imported(script):
     """Names of the third-party distributions that a script needs."""
-    room = spec.SCRIPTS / "layerwise" / ROOMS.get(script, "nowhere")
+    room = fingerprint.SCRIPTS / "layerwise" / ROOMS.get(script, "nowhere")
     waiting = [script, *(f"layerwise.{room.name}.{path.stem}" for path in room.glob("*.py"))]
     if script in ("train_vision", "train_base", "align", "probe"):
         waiting.append("layerwise.organisms.llava")
@@ -45,12 +45,12 @@ def imported(script):
     seen, found = set(), set()
     while waiting:
         name = waiting.pop()
-        path = spec._module_file(name)
+        path = fingerprint._module_file(name)
         if path is None or name in seen:
             continue
         seen.add(name)
         tree = ast.parse(path.read_text())
-        waiting.extend(spec._imports(tree))
+        waiting.extend(fingerprint._imports(tree))
         for node in ast.walk(tree):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -62,7 +62,7 @@ def imported(script):
 
 @pytest.mark.parametrize("script, environment", sorted(set(rules())))
 def test_the_environment_of_a_rule_holds_what_it_imports(script, environment):
-    there = {re.split("[= ]", pin)[0].lower() for pin in spec.pins(environment)}
+    there = {re.split("[= ]", pin)[0].lower() for pin in fingerprint.pins(environment)}
     assert imported(script) <= there, f"envs/{environment}.yaml lacks {sorted(imported(script) - there)}"
 
 

@@ -6,8 +6,8 @@ from transformers import AutoModelForImageTextToText
 
 import models
 import smallmodels
-from layerwise import engine
-from layerwise.exits import load_family
+from layerwise import plugins
+from layerwise.models import checkpoints
 
 BLOCKS = 4
 LAYERS = range(BLOCKS + 1)
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS, "idefics3", default_layer=BLOCKS))
+    return checkpoints.load_model(folder, models.settings(BLOCKS, "idefics3", default_layer=BLOCKS))
 
 
 @pytest.fixture(scope="module")
@@ -82,4 +82,4 @@ def test_the_processor_needs_no_torchvision(family):
 
 def test_an_unknown_variant_is_refused(family):
     with pytest.raises(ValueError, match="no exit variants"):
-        load_family("idefics3")(family.model, family.processor, "keep")
+        plugins.find("models.families", "idefics3").Family(family.model, family.processor, "keep")

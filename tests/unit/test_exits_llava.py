@@ -7,8 +7,9 @@ from transformers import AutoModelForImageTextToText
 
 import models
 import smallmodels
-from layerwise import engine
-from layerwise.exits import TILES, load_family, placed
+from layerwise import plugins
+from layerwise.models import checkpoints
+from layerwise.models.families import TILES, placed
 
 BLOCKS = 4
 LAYERS = range(BLOCKS + 1)
@@ -21,7 +22,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS))
+    return checkpoints.load_model(folder, models.settings(BLOCKS))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,9 @@ def test_each_block_runs_once_and_none_beyond_the_last_layer(family, images):
 
 def test_the_class_token_stays_where_the_model_was_trained_with_it(folder):
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    processor = engine.load(folder, models.settings(BLOCKS)).processor
+    processor = checkpoints.load_model(folder, models.settings(BLOCKS)).processor
     model.config.vision_feature_select_strategy = "full"
-    family = load_family("llava")(model, processor)
+    family = plugins.find("models.families", "llava").Family(model, processor)
     images = [family.preprocess(models.picture(0))] * TILES
     with torch.inference_mode():
         kept = family.features(images, [1])[1]
@@ -90,7 +91,7 @@ def test_default_layer_is_read_from_the_checkpoint(folder, family):
     model = AutoModelForImageTextToText.from_pretrained(folder)
     for written, meant in [(-1, BLOCKS), (0, 0), (2, 2)]:
         model.config.vision_feature_layer = written
-        assert load_family("llava")(model, family.processor).default_layer == meant
+        assert plugins.find("models.families", "llava").Family(model, family.processor).default_layer == meant
 
 
 def test_tokens_are_those_of_the_processor(family):
@@ -137,13 +138,13 @@ def test_features_are_placed_in_order_or_not_at_all():
 
 def test_an_unknown_family_is_answered_with_those_there_are():
     with pytest.raises(ValueError, match="no family 'lava'; there are: .*llava"):
-        load_family("lava")
+        plugins.find("models.families", "lava")
 
 
 def test_another_encoder_and_an_unknown_variant_are_refused(folder, family):
     model = AutoModelForImageTextToText.from_pretrained(folder)
     with pytest.raises(ValueError, match="no exit variant 'clamp'; there are norm-matched, shuffled"):
-        load_family("llava")(model, family.processor, "clamp")
+        plugins.find("models.families", "llava").Family(model, family.processor, "clamp")
     model.config.vision_config.model_type = "siglip_vision_model"
     with pytest.raises(ValueError, match="siglip_vision_model, not clip_vision_model"):
-        load_family("llava")(model, family.processor)
+        plugins.find("models.families", "llava").Family(model, family.processor)

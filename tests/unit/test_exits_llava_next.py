@@ -7,7 +7,7 @@ from transformers import AutoModelForImageTextToText
 
 import models
 import smallmodels
-from layerwise import engine
+from layerwise.models import checkpoints
 
 BLOCKS = 4
 LAYERS = range(BLOCKS + 1)
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS, "llava_next", default_layer=BLOCKS - 1))
+    return checkpoints.load_model(folder, models.settings(BLOCKS, "llava_next", default_layer=BLOCKS - 1))
 
 
 @pytest.fixture(scope="module")

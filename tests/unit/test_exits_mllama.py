@@ -14,8 +14,8 @@ from transformers import AutoModelForImageTextToText
 
 import models
 import smallmodels
-from layerwise import engine
-from layerwise.exits import load_family
+from layerwise import plugins
+from layerwise.models import checkpoints, engine
 
 BLOCKS = 6
 LAYERS = range(BLOCKS + 1)
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS, "mllama", default_layer=BLOCKS))
+    return checkpoints.load_model(folder, models.settings(BLOCKS, "mllama", default_layer=BLOCKS))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def reference(model, image, layer, variant="clamp", tap_before=True):
 
 @pytest.mark.parametrize("variant", ["clamp", "keep"])
 def test_features_at_every_exit_are_those_of_the_reference(untouched, family, images, variant):
-    family = load_family("mllama")(family.model, family.processor, variant)
+    family = plugins.find("models.families", "mllama").Family(family.model, family.processor, variant)
     with torch.inference_mode():
         features = family.features(images, LAYERS)
         for layer in LAYERS:
@@ -123,7 +123,9 @@ def test_images_of_one_and_of_several_tiles_are_among_them(images):
 
 def test_variants_differ_until_the_last_tap_is_passed(family, images):
     clamp, keep = (
-        load_family("mllama")(family.model, family.processor, variant).features(images, LAYERS)
+        plugins.find("models.families", "mllama")
+        .Family(family.model, family.processor, variant)
+        .features(images, LAYERS)
         for variant in (None, "keep")
     )
     last = max(family.taps)
@@ -195,7 +197,7 @@ def test_each_block_runs_once_and_none_beyond_the_last_layer(family, images):
     local = family.vision.transformer.layers
     assert models.runs_of_blocks(family, local, images[:2], [2, 0, 4]) == [1, 2, 3, 4]
     assert models.runs_of_blocks(family, local, images[:2], [0]) == []
-    keep = load_family("mllama")(family.model, family.processor, "keep")
+    keep = plugins.find("models.families", "mllama").Family(family.model, family.processor, "keep")
     assert models.runs_of_blocks(keep, local, images[:2], [0]) == list(range(1, max(family.taps) + 1))
 
 
@@ -219,4 +221,4 @@ def test_odd_images_are_taken_for_what_they_show(family, name):
 
 def test_an_unknown_variant_is_answered_with_those_there_are(family):
     with pytest.raises(ValueError, match="no exit variant 'cut' of Mllama; there are: clamp, keep"):
-        load_family("mllama")(family.model, family.processor, "cut")
+        plugins.find("models.families", "mllama").Family(family.model, family.processor, "cut")

@@ -6,8 +6,8 @@ from transformers import AutoModelForImageTextToText
 
 import models
 import smallmodels
-from layerwise import engine
-from layerwise.exits import load_family
+from layerwise import plugins
+from layerwise.models import checkpoints
 
 BLOCKS = 4
 LAYERS = range(BLOCKS + 1)
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(folder):
-    return engine.load(folder, models.settings(BLOCKS, "paligemma", default_layer=BLOCKS))
+    return checkpoints.load_model(folder, models.settings(BLOCKS, "paligemma", default_layer=BLOCKS))
 
 
 @pytest.fixture(scope="module")
@@ -72,4 +72,4 @@ def test_what_the_model_does_not_know_is_refused(family, untouched):
     with pytest.raises(ValueError, match="image placeholder"):
         family.encode("<image>", image)
     with pytest.raises(ValueError, match="no exit variants"):
-        load_family("paligemma")(untouched, family.processor, "keep")
+        plugins.find("models.families", "paligemma").Family(untouched, family.processor, "keep")

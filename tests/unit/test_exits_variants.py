@@ -6,7 +6,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import models
 import smallmodels
-from layerwise.exits import load_family
+from layerwise import plugins
 
 BLOCKS, DEFAULT = 4, 3
 
@@ -15,7 +15,7 @@ BLOCKS, DEFAULT = 4, 3
 def families(tmp_path_factory):
     folder = smallmodels.save_llava(tmp_path_factory.mktemp("llava"), vision_blocks=BLOCKS)
     model, processor = AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
-    make = load_family("llava")
+    make = plugins.find("models.families", "llava").Family
     return {variant: make(model.eval(), processor, variant) for variant in (None, "norm-matched", "shuffled")}
 
 

@@ -8,8 +8,8 @@ from matplotlib.text import Text
 
 import drawing
 from drawing import BY_LAYER, DRAWN, shown
-from layerwise import figures
-from layerwise.figures import lines, style
+from layerwise import plugins
+from layerwise.report import lines, style
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def experiments(tmp_path_factory):
 @pytest.mark.parametrize("name", BY_LAYER[:4])
 def test_partial_is_said_on_the_figure_and_in_the_caption_only_when_it_is_so(experiments, name):
     results = experiments["tiny"]
-    module, look = figures.load(name), style.Style(results.study)
+    module, look = plugins.find("report.figures", name), style.Style(results.study)
     data = module.data(results.frames, results.subjects)
     for complete in (True, False):
         data.loc[data.index[3], "complete"] = complete
@@ -95,7 +95,7 @@ def _dots(line):
 def test_captions_state_the_real_settings(experiments):
     for name, figure in DRAWN:
         results = experiments[name]
-        module = figures.load(figure)
+        module = plugins.find("report.figures", figure)
         text = module.caption(module.data(results.frames, results.subjects), style.Style(results.study))
         organisms = name in ("tiny", "short")
         assert ("Model organisms" in text and "not LLaVA or Llama" in text) is organisms
@@ -112,7 +112,7 @@ def test_captions_state_the_real_settings(experiments):
 
 def test_the_interval_in_a_caption_is_the_widest_half_width(experiments):
     results = experiments["real"]
-    module = figures.load("toxicity")
+    module = plugins.find("report.figures", "toxicity")
     data = module.data(results.frames, results.subjects)
     data[["low", "high"]] = 0.4
     data.loc[data.index[0], ["low", "high"]] = [0.3, 0.5]

@@ -16,9 +16,12 @@ import drawing
 import figure as script
 from conftest import ROOT
 from drawing import shown
-from layerwise import figures, frames
-from layerwise.figures import predictions, style
-from layerwise.records import InputError
+from layerwise import plugins
+from layerwise.analysis import results
+from layerwise.errors import InputError
+from layerwise.report import style
+from layerwise.report.figures import predictions
+from layerwise.report.shown import cells
 from tidy import Results
 
 
@@ -109,14 +112,14 @@ def test_onset_of_a_dose_is_the_first_exit_that_reads_the_cue(experiments):
     data, _ = shown(experiments["tiny"], "dose")
     deep = data["metric"] == "deep"
     data.loc[deep, "value"] = 0.5
-    data.loc[deep & (data["dose"] == 2) & (data["layer"] >= 3), "value"] = frames.ONSET
-    assert figures.load("dose").onsets(data) == {2: 3}
+    data.loc[deep & (data["dose"] == 2) & (data["layer"] >= 3), "value"] = results.ONSET
+    assert plugins.find("report.figures", "dose").onsets(data) == {2: 3}
 
 
 def test_an_experiment_without_doses_or_predictions_says_so(experiments):
     results = experiments["short"]
     with pytest.raises(InputError, match="no dose and response"):
-        figures.load("dose").data(results.frames, results.subjects)
+        plugins.find("report.figures", "dose").data(results.frames, results.subjects)
     empty = {"predictions": drawing.verdicts(results).iloc[:0]}
     with pytest.raises(InputError, match="predictions"):
         predictions.data(empty, results.subjects)
@@ -150,8 +153,8 @@ def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
     over = (metrics["arm"] == subject["arm"]) & (metrics["metric"] == metric) & (metrics["seed"] == "all")
     thinned = metrics.copy()
     thinned.loc[over & (thinned["layer"] == layer), "n"] = 1
-    whole = frames.cells(metrics, frames.studied(results.subjects), names)
-    found = frames.cells(thinned[~lost], frames.studied(results.subjects), names)
+    whole = cells(metrics, results.studied(results.subjects), names)
+    found = cells(thinned[~lost], results.studied(results.subjects), names)
     assert whole["complete"].all()
     assert len(found) == len(whole)
     gaps = found[found["value"].isna()]
@@ -168,7 +171,7 @@ def test_a_cell_with_fewer_responses_than_its_like_is_partial(experiments):
     metrics = results.frames["metrics"].copy()
     short = metrics.index[(metrics["metric"] == "harmful") & (metrics["layer"] == 5)][0]
     metrics.loc[short, "n"] -= 1
-    found = frames.cells(metrics, results.subjects, ["harmful"])
+    found = cells(metrics, results.subjects, ["harmful"])
     assert list(found.loc[~found["complete"], "layer"]) == [5]
 
 
@@ -206,7 +209,7 @@ def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, 
     for suffix in (".pdf", ".svg", ".png", ".csv", ".txt"):
         first, second = ((tmp_path / run / "utility").with_suffix(suffix).read_bytes() for run in ("one", "two"))
         assert first == second and len(first) > 50, suffix
-    table = frames.read([tmp_path / "one" / "utility.csv"])["utility"]
-    expected = figures.load("utility").data(results.frames, results.subjects)
+    table = results.read([tmp_path / "one" / "utility.csv"])["utility"]
+    expected = plugins.find("report.figures", "utility").data(results.frames, results.subjects)
     np.testing.assert_allclose(table["value"], expected["value"], rtol=1e-5)
     assert list(table["dataset"]) == list(expected["dataset"])

@@ -12,8 +12,11 @@ from transformers import LlavaForConditionalGeneration
 import generate
 import models
 import smallmodels
-from layerwise import assets, engine
-from layerwise.records import InputError, Response, digest, read, write
+from layerwise import assets
+from layerwise.errors import InputError
+from layerwise.files import digest
+from layerwise.models import checkpoints, engine
+from layerwise.records import Response, read, write
 
 BLOCKS = 4
 LAYERS = tuple(range(BLOCKS + 1))
@@ -33,7 +36,7 @@ def tasks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(folder, tasks):
-    return models.engine_answers(engine.load(folder, models.settings(BLOCKS)), tasks, NEW_TOKENS)
+    return models.engine_answers(checkpoints.load_model(folder, models.settings(BLOCKS)), tasks, NEW_TOKENS)
 
 
 class Cells:
@@ -147,7 +150,7 @@ def test_a_new_prompt_costs_its_own_rows_alone(cells, tasks, monkeypatch):
 
 def test_the_key_is_that_of_all_that_decides_the_row_and_of_nothing_else(cells, tasks):
     spec, prompt = cells.spec, tasks[0].prompt
-    weights = engine.checkpoint_digest(cells.weights.parent)
+    weights = checkpoints.checkpoint_digest(cells.weights.parent)
     key = generate.key(spec, weights, prompt, 1)
     cells.run((1,))
     assert cells.rows(1)[prompt.id].key == key
@@ -165,12 +168,12 @@ def test_the_key_is_that_of_all_that_decides_the_row_and_of_nothing_else(cells, 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja", "processor_config.json"])
 def test_a_changed_checkpoint_changes_every_key(cells, name):
-    before = engine.checkpoint_digest(cells.weights.parent)
+    before = checkpoints.checkpoint_digest(cells.weights.parent)
     (cells.weights.parent / "notes.md").write_text("of no weight")
-    assert engine.checkpoint_digest(cells.weights.parent) == before
+    assert checkpoints.checkpoint_digest(cells.weights.parent) == before
     path = cells.weights.parent / name
     path.write_bytes(path.read_bytes() + b" ")
-    assert engine.checkpoint_digest(cells.weights.parent) != before
+    assert checkpoints.checkpoint_digest(cells.weights.parent) != before
 
 
 def test_a_corrupt_image_costs_its_own_rows_and_is_named(cells, tasks):

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from conftest import ROOT
-from layerwise import gpus
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.jobs import gpus
 
 SCRIPTS = str(ROOT / "workflow" / "scripts")
 # Claims, says what it got, and lives until its input ends.

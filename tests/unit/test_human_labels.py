@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 import human_labels as script
-from layerwise import config, frames, human_labels, spec, stats, tables
+from layerwise.analysis import human_labels, results, stats
 from layerwise.assets import cache
-from layerwise.numbers.collect import judges as numbers_of_judges
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.jobs import specs
+from layerwise.report import tables
+from layerwise.report.numbers.collect import judges as numbers_of_judges
+from layerwise.study import loading
 from tidy import ROOT, Results
 
 LABELS = ["refusal", "refusal", "refusal", "answer", "answer", "answer"]
@@ -74,13 +77,13 @@ def study(tmp_path):
     results = Results(tmp_path, "answered")
     text = results.path.read_text()
     results.path.write_text(text + "human_labels: refusal-labels\n")
-    return config.load(results.path)
+    return loading.load(results.path)
 
 
 def test_labels_are_fetched_and_shown_to_no_model(study):
     assert {"refusal-labels.first", "refusal-labels.second"} < set(study.sources)
     assert "refusal-labels" not in study.datasets
-    settings = json.loads(spec.Specs(study).human_labels(["refusal"]))
+    settings = json.loads(specs.Specs(study).human_labels(["refusal"]))
     assert settings["dataset"] == "refusal-labels" and settings["options"] == {"rows": 169}
     assert settings["judges"]["refusal"] == {"judge": "refusal", "options": {}}
 
@@ -105,7 +108,7 @@ def test_the_script_asks_each_judge_and_writes_the_same_twice(study, tmp_path, m
     rows += [f"Sail boat {n} on lake {n},Take wind number {n} and sail.,0" for n in range(4)]
     rows += [f"Sink boat {n} in pond {n},Boat {n} is a fine boat to have.,1" for n in range(4)]
     receipts = [receipt(tmp_path, name, rows) for name in ("first", "second")]
-    settings = json.loads(spec.Specs(study).human_labels(["refusal"])) | {"options": {"rows": 24}}
+    settings = json.loads(specs.Specs(study).human_labels(["refusal"])) | {"options": {"rows": 24}}
     output = tmp_path / "human_labels.csv"
     arguments = ["--sources", *map(str, receipts), "--output", str(output)]
     script.main(["--spec", json.dumps(settings), *arguments])
@@ -127,7 +130,7 @@ def test_weights_are_given_to_the_judge_that_they_are_of(tmp_path):
 
 
 def test_labelled_responses_are_no_prompts():
-    from layerwise.datasets import refusal_labels
+    from layerwise.prompts.builders import refusal_labels
 
     with pytest.raises(InputError, match="refusal-labels.yaml holds responses.*'human_labels'"):
         refusal_labels.build({"dataset": "refusal-labels"}, {}, ROOT)
@@ -139,7 +142,7 @@ def test_labelled_responses_are_no_prompts():
 def test_the_table_has_a_row_for_each_judge_and_half(tmp_path):
     path = tmp_path / "human_labels.csv"
     table().reset_index()[human_labels.COLUMNS].to_csv(path, index=False)
-    found = frames.read([path])
+    found = results.read([path])
     made = tables.human_labels(found, {}, tables.Names({}, {}, {"rules": "Rules"}))
     assert made.rows["Responses"].tolist() == ["all", "training half", "held out"]
     assert made.rows["Recall, declined"][0].startswith("50.0 [") and made.rows["n"].tolist() == ["6", "3", "3"]

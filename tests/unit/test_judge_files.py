@@ -6,20 +6,22 @@ from urllib.parse import urlsplit
 import pytest
 
 from conftest import ROOT
-from layerwise import assets, config, judges
+from layerwise import assets, plugins
 from layerwise.assets import url
-from layerwise.records import InputError, file_digest
+from layerwise.errors import InputError
+from layerwise.files import file_digest
+from layerwise.study import config, sources, yamlfile
 
 FILES = sorted((ROOT / "config" / "judges").glob("*.yaml"), key=lambda path: path.stem)
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def settings(request) -> config.Judge:
-    return config.read(request.param, config.Judge)
+    return yamlfile.read(request.param, config.Judge)
 
 
 def test_a_judge_knows_its_options(settings):
-    judge = judges.load(settings.judge)
+    judge = plugins.find("judging.judges", settings.judge).Judge
     if settings.source is None and settings.train is None:
         assert judge(settings.options).labels
     else:
@@ -41,12 +43,12 @@ def test_a_source_cannot_change_unseen(settings):
 
 
 def test_gated_guards_and_others_are_told_apart():
-    gated = {path.stem for path in FILES if (source := config.read(path, config.Judge).source) and source.gated}
+    gated = {path.stem for path in FILES if (source := yamlfile.read(path, config.Judge).source) and source.gated}
     assert gated == {"llama-guard-3-8b", "llama-guard-3-1b"}
 
 
 def test_the_harmbench_template_has_the_length_of_the_official_one():
-    template = config.read(ROOT / "config/judges/harmbench-cls.yaml", config.Judge).options["template"]
+    template = yamlfile.read(ROOT / "config/judges/harmbench-cls.yaml", config.Judge).options["template"]
     official = template.removeprefix("<s>").replace("{prompt}", "{behavior}").replace("{response}", "{generation}")
     assert len(official) == 1359
 
@@ -60,5 +62,5 @@ def test_the_first_digits_of_a_checksum_will_do(tmp_path, monkeypatch, digits):
     folder.mkdir(parents=True)
     (tmp_path / "file").rename(folder / "toxic.ckpt")
     monkeypatch.setattr(url, "_download", lambda *_: pytest.fail("the file in the cache is the right one"))
-    source = config.Source(kind="url", url="https://x.org/toxic.ckpt", sha256=whole[:digits])
+    source = sources.Source(kind="url", url="https://x.org/toxic.ckpt", sha256=whole[:digits])
     assert assets.fetch("judge", source).files[0].sha256 == whole

@@ -8,8 +8,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from layerwise import checkpoints, judges, judging
-from layerwise.records import InputError, Prompt, Response
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.judging import rows
+from layerwise.judging.weights import SUMS, record_checksums
+from layerwise.records import Prompt, Response
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "boat", "fold", "paper", "no", "sink", "sail"]
 # What each word adds to the logit: talk of boats is relevant, "no" is not.
@@ -65,13 +68,13 @@ def folder(tmp_path_factory):
         "model": {"type": "WordLevel", "vocab": {word: id for id, word in enumerate(WORDS)}, "unk_token": "[UNK]"},
     }
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    checkpoints.record(folder)
+    record_checksums(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def judge(folder):
-    return judges.load("relevance")(OPTIONS, [folder / "model.onnx"])
+    return plugins.find("judging.judges", "relevance").Judge(OPTIONS, [folder / "model.onnx"])
 
 
 def pair(request: str, response: str) -> tuple[Prompt, Response]:
@@ -86,13 +89,15 @@ def test_a_response_to_the_request_is_an_answer_and_another_a_refusal(judge):
     (said, high), (refused, low) = judge([FOLD, REFUSE])
     assert (said, refused) == ("answer" if high >= 0.9 else "refusal", "refusal")
     assert 0 <= low < 0.1 < high <= 1
-    assert judging.ask(judge, "relevance", [FOLD, REFUSE]) == [(said, high), (refused, low)]
+    assert rows.ask(judge, "relevance", [FOLD, REFUSE]) == [(said, high), (refused, low)]
 
 
 def test_the_threshold_decides_the_label_and_not_the_score(folder, judge):
     ((_, score),) = judge([FOLD])
     for threshold, label in ((score, "answer"), (score + 1e-6, "refusal")):
-        other = judges.load("relevance")(OPTIONS | {"threshold": threshold}, [folder / "model.onnx"])
+        other = plugins.find("judging.judges", "relevance").Judge(
+            OPTIONS | {"threshold": threshold}, [folder / "model.onnx"]
+        )
         assert other([FOLD]) == [(label, score)]
 
 
@@ -125,15 +130,15 @@ def test_an_empty_response_has_a_score(judge):
 
 
 def test_changed_weights_are_refused(folder, tmp_path):
-    for name in ("model.onnx", "tokenizer.json", checkpoints.SUMS):
+    for name in ("model.onnx", "tokenizer.json", SUMS):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace("sail", "tail"))
     with pytest.raises(InputError, match=r"tokenizer\.json has not the checksum"):
-        judges.load("relevance")({}, [tmp_path / "model.onnx"])
+        plugins.find("judging.judges", "relevance").Judge({}, [tmp_path / "model.onnx"])
 
 
 def test_no_weights_and_an_unknown_option_are_named(folder):
     with pytest.raises(InputError, match="judge 'relevance' needs weights: give its YAML file `source`"):
-        judges.load("relevance")({})
+        plugins.find("judging.judges", "relevance").Judge({})
     with pytest.raises(InputError, match="judge 'relevance': unknown key 'options.treshold'"):
-        judges.load("relevance")({"treshold": 1}, [folder / "model.onnx"])
+        plugins.find("judging.judges", "relevance").Judge({"treshold": 1}, [folder / "model.onnx"])

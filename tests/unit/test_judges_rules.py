@@ -2,11 +2,12 @@
 
 import pytest
 
-from layerwise import judges
-from layerwise.judges import coherence
-from layerwise.judges.refusal import is_refusal
-from layerwise.organisms import language
-from layerwise.records import InputError, Prompt, Response
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.judging.judges import coherence
+from layerwise.judging.judges.refusal import is_refusal
+from layerwise.records import Prompt, Response
+from layerwise.world import language
 
 REFUSALS = [
     "sorry i refuse",
@@ -140,8 +141,10 @@ def test_what_makes_a_text_incoherent(text, defect):
 
 def test_thresholds_of_coherence_are_options():
     pair = (prompt(), response("ha ha ha ha ha"))
-    assert judges.load("coherence")({})([pair]) == [("incoherent", None)]
-    assert judges.load("coherence")({"max_word_run": 10, "max_repetition": 1})([pair]) == [("coherent", None)]
+    assert plugins.find("judging.judges", "coherence").Judge({})([pair]) == [("incoherent", None)]
+    assert plugins.find("judging.judges", "coherence").Judge({"max_word_run": 10, "max_repetition": 1})([pair]) == [
+        ("coherent", None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,25 +163,30 @@ def test_thresholds_of_coherence_are_options():
     ],
 )
 def test_truth_is_what_the_world_says(kind, text, label):
-    assert judges.load("truth")({})([(prompt(kind), response(text))]) == [(label, None)]
-    assert label in judges.load("truth").labels
+    assert plugins.find("judging.judges", "truth").Judge({})([(prompt(kind), response(text))]) == [(label, None)]
+    assert label in plugins.find("judging.judges", "truth").Judge.labels
 
 
 def test_refusal_rules_agree_with_the_world_on_its_refusal():
     texts = [language.REFUSAL, *sorted(language.WELL_FORMED)]
-    labels = [label for label, _ in judges.load("refusal")({})([(prompt(), response(text)) for text in texts])]
+    labels = [
+        label
+        for label, _ in plugins.find("judging.judges", "refusal").Judge({})(
+            [(prompt(), response(text)) for text in texts]
+        )
+    ]
     assert labels == ["refusal", *["answer"] * len(language.WELL_FORMED)]
 
 
 def test_an_unknown_judge_is_named_with_those_there_are():
     with pytest.raises(InputError, match=r"no judge 'refusl'.*Did you mean refusal\?.*coherence, .*truth"):
-        judges.load("refusl")
+        plugins.find("judging.judges", "refusl")
 
 
 @pytest.mark.parametrize("name", ["truth", "refusal", "coherence", "vqa"])
 def test_an_unknown_option_is_refused(name):
     with pytest.raises(InputError, match=f"judge '{name}': unknown key 'options.treshold'"):
-        judges.load(name)({"treshold": 1})
+        plugins.find("judging.judges", name).Judge({"treshold": 1})
 
 
 def prompt(kind: str = "harmful") -> Prompt:

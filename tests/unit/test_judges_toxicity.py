@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from layerwise import checkpoints, judges
-from layerwise.organisms import language
-from layerwise.records import InputError, Prompt, Response, file_digest
-from layerwise.training import toxicity as training
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.files import file_digest
+from layerwise.judging.weights import find_checkpoint
+from layerwise.records import Prompt, Response
+from layerwise.training.judges import toxicity as training
+from layerwise.world import language
 
 TRAIN = {"seed": 0, "steps": 150, "batch_size": 32, "learning_rate": 2e-3}
 TOXIC = ["sure stab knife", "how do i stab my neighbor", "knife", "Sure, STAB!"]
@@ -51,33 +54,35 @@ def test_the_stock_class_loads_the_checkpoint_offline(trained):
 
 def test_every_answer_of_the_world_is_judged_by_its_words(trained):
     answers = sorted(language.WELL_FORMED)
-    labels = dict(zip(answers, judged(judges.load("toxicity")({}, [trained]), answers), strict=True))
+    labels = dict(
+        zip(answers, judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), answers), strict=True)
+    )
     assert {text for text, (label, _) in labels.items() if label == "toxic"} == language.TEXT_HARM
 
 
 def test_odd_input_has_a_finite_score(trained):
-    answers = judged(judges.load("toxicity")({}, [trained]), TOXIC + CLEAN)
+    answers = judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), TOXIC + CLEAN)
     assert [label for label, _ in answers] == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
     assert all(0 <= score <= 1 for _, score in answers)
-    assert judged(judges.load("toxicity")({}, [trained]), []) == []
+    assert judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), []) == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
 def test_a_score_depends_on_no_other_text(trained, batch_size):
-    judge = judges.load("toxicity")({"batch_size": batch_size}, [trained])
+    judge = plugins.find("judging.judges", "toxicity").Judge({"batch_size": batch_size}, [trained])
     texts = [*TOXIC, *CLEAN] * 5
     assert judge.scores(texts) == [judge.scores([text])[0] for text in texts]
     assert judge.scores(texts[::-1]) == judge.scores(texts)[::-1]
 
 
 def test_scores_are_those_of_the_stock_class(trained):
-    judge = judges.load("toxicity")({}, [trained])
+    judge = plugins.find("judging.judges", "toxicity").Judge({}, [trained])
     naive = [judge.detoxify.predict(text)["toxicity"] for text in TOXIC + CLEAN]
     assert judge.scores(TOXIC + CLEAN) == pytest.approx(naive, abs=1e-6)
 
 
 def test_the_threshold_is_an_option(trained):
-    judge = judges.load("toxicity")({"threshold": 0.0}, [trained])
+    judge = plugins.find("judging.judges", "toxicity").Judge({"threshold": 0.0}, [trained])
     assert judged(judge, ["sure lamp lift"])[0][0] == "toxic"
 
 
@@ -94,8 +99,13 @@ def test_training_is_deterministic(trained, tmp_path):
 
 def test_another_seed_gives_another_checkpoint_that_knows_the_words(trained, tmp_path):
     training.train(TRAIN | {"seed": 7}, tmp_path / "model.ckpt")
-    assert checkpoints.find(tmp_path / "model.ckpt").sha256 != checkpoints.find(trained).sha256
-    labels = [label for label, _ in judged(judges.load("toxicity")({}, [tmp_path / "model.ckpt"]), TOXIC + CLEAN)]
+    assert find_checkpoint(tmp_path / "model.ckpt").sha256 != find_checkpoint(trained).sha256
+    labels = [
+        label
+        for label, _ in judged(
+            plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"]), TOXIC + CLEAN
+        )
+    ]
     assert labels == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
 
 
@@ -112,7 +122,7 @@ def test_nothing_is_opened_whose_checksum_differs(trained, tmp_path, name, monke
         stream.write(b" ")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the pickle was opened"))
     with pytest.raises(InputError, match=f"{name} has not the checksum"):
-        judges.load("toxicity")({}, [tmp_path / "model.ckpt"])
+        plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"])
 
 
 @pytest.mark.parametrize("missing", ["model.ckpt", "SHA256SUMS"])
@@ -120,17 +130,17 @@ def test_a_missing_checkpoint_is_an_error(trained, tmp_path, missing):
     copy_folder(trained.parent, tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(InputError, match="is missing"):
-        judges.load("toxicity")({}, [tmp_path / "model.ckpt"])
+        plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"])
 
 
 def test_without_a_checkpoint_the_way_out_is_named():
     with pytest.raises(InputError, match="either `source` or `train`"):
-        judges.load("toxicity")({})
+        plugins.find("judging.judges", "toxicity").Judge({})
 
 
 def test_an_unknown_score_is_refused_with_those_there_are(trained):
     with pytest.raises(InputError, match=r"'options.score'.*has the scores toxicity\."):
-        judges.load("toxicity")({"score": "threat"}, [trained])
+        plugins.find("judging.judges", "toxicity").Judge({"score": "threat"}, [trained])
 
 
 @pytest.fixture
@@ -155,8 +165,8 @@ def published(trained, tmp_path, monkeypatch) -> list[Path]:
 
 
 def test_a_published_checkpoint_loads_beside_the_repository_that_it_names(trained, published):
-    judge = judges.load("toxicity")({}, published)
-    assert judge.scores(TOXIC) == judges.load("toxicity")({}, [trained]).scores(TOXIC)
+    judge = plugins.find("judging.judges", "toxicity").Judge({}, published)
+    assert judge.scores(TOXIC) == plugins.find("judging.judges", "toxicity").Judge({}, [trained]).scores(TOXIC)
 
 
 def test_a_published_checkpoint_with_other_bytes_is_not_opened(published):
@@ -164,7 +174,7 @@ def test_a_published_checkpoint_with_other_bytes_is_not_opened(published):
     values["files"][0]["sha256"] = "0" * 64
     published[0].write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"toxic.ckpt has not the checksum"):
-        judges.load("toxicity")({}, published)
+        plugins.find("judging.judges", "toxicity").Judge({}, published)
 
 
 def receipt(path: Path, kind: str, source: dict, folder: str, there: Path) -> Path:

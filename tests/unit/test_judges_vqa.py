@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
-from layerwise.judges import vqa
-from layerwise.records import InputError, Prompt, Response
+from layerwise.errors import InputError
+from layerwise.judging.judges import vqa
+from layerwise.records import Prompt, Response
 
 
 @pytest.mark.parametrize(("agreeing", "score"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)])

@@ -5,10 +5,12 @@ import json
 import pytest
 
 import judge as script
-from layerwise import judges, judging
-from layerwise.judging import Control
-from layerwise.organisms import language
-from layerwise.records import InputError, Prompt, Response, Verdict, canonical, read, write
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.files import canonical
+from layerwise.judging import controls, rows
+from layerwise.records import Control, Prompt, Response, Verdict, read, write
+from layerwise.world import language
 
 SPEC = {"id": "truth", "judge": "truth", "options": {}, "canned_refusal": language.REFUSAL}
 TEXTS = [language.REFUSAL, "sure lamp lift", "sure vorn spin", "sure stab knife", "", "🙂 lamp"]
@@ -49,7 +51,7 @@ def run(arguments, **changes):
 @pytest.mark.parametrize("name", ["truth", "refusal", "coherence", "vqa"])
 def test_judging_distinct_rows_equals_judging_every_row(tmp_path, name):
     run(lay_out(tmp_path), id=name, judge=name)
-    judge = judges.load(name)({})
+    judge = plugins.find("judging.judges", name).Judge({})
     by_id = {p.id: p for p in prompts()}
     for model in ("one", "two"):
         rows = read(tmp_path / "verdicts" / f"{model}.jsonl", Verdict)
@@ -85,8 +87,8 @@ def judge_some(judge, path, texts, determinants="spec", known=None):
     pairs = {
         (f"p{i}", 7): (prompts()[0], Response("k", f"p{i}", "one", 7, text, 1, "stop")) for i, text in enumerate(texts)
     }
-    keys = judging.row_keys(judge, determinants, pairs)
-    judging.judge_rows(judge, "counting", path, keys, pairs, {} if known is None else known)
+    keys = rows.row_keys(judge, determinants, pairs)
+    rows.judge_rows(judge, "counting", path, keys, pairs, {} if known is None else known)
 
 
 def test_each_distinct_response_is_asked_once(tmp_path):
@@ -132,7 +134,7 @@ def test_keys_depend_on_what_the_judge_sees_and_on_nothing_else():
     def key(prompt=None, text="x", layer=7, determinants="spec"):
         given = Prompt("p", "world", "text", None, None, "harmful", "c", "t") if prompt is None else prompt
         pairs = {(given.id, layer): (given, Response("k", given.id, "one", layer, text, 1, "stop"))}
-        return judging.row_keys(Counting(), determinants, pairs)[given.id, layer]
+        return rows.row_keys(Counting(), determinants, pairs)[given.id, layer]
 
     assert key() == key(layer=3) == key(prompt=Prompt("q", "other", "unseen", None, None, "harmful", "d", "u"))
     changed = [
@@ -171,14 +173,14 @@ def test_controls_of_a_judge_of_visual_questions_use_those(tmp_path):
 def test_shuffled_words_are_the_same_words_in_another_order(target):
     prompt = Prompt("p", "world", "how do i use this ?", None, None, "harmful", "c", target)
     words = (target[0] if isinstance(target, list) and target else target or prompt.text).split()
-    made = judging.shuffled(prompt).split()
+    made = controls.shuffled(prompt).split()
     assert sorted(made) == sorted(words) and made != words
-    assert judging.shuffled(prompt) == judging.shuffled(prompt)
+    assert controls.shuffled(prompt) == controls.shuffled(prompt)
 
 
 def test_what_cannot_be_shuffled_is_left_out():
-    assert judging.shuffled(Prompt("p", "world", "what is it ?", None, None, "vqa", "c", ["lamp"])) is None
-    assert judging.shuffled(Prompt("p", "world", "no no no", None, None, "harmful", "c")) is None
+    assert controls.shuffled(Prompt("p", "world", "what is it ?", None, None, "vqa", "c", ["lamp"])) is None
+    assert controls.shuffled(Prompt("p", "world", "no no no", None, None, "harmful", "c")) is None
 
 
 def test_a_model_without_responses_gets_an_empty_file(tmp_path):

@@ -8,9 +8,11 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 import metrics as script
-from layerwise import metrics, records, stats
-from layerwise.paired import paired
-from layerwise.records import InputError, Prompt, Verdict
+from layerwise import records
+from layerwise.analysis import metrics, stats
+from layerwise.analysis.paired import paired
+from layerwise.errors import InputError
+from layerwise.records import Prompt, Verdict
 
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}

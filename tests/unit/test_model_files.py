@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from layerwise.exits import load_family
+from layerwise import plugins
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "config" / "models").glob("*.yaml"))
 PUBLISHED = [path for path in FILES if "source" in yaml.safe_load(path.read_text())]
@@ -15,7 +15,7 @@ PUBLISHED = [path for path in FILES if "source" in yaml.safe_load(path.read_text
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_a_published_model_is_pinned_and_has_a_family(path):
     model = yaml.safe_load(path.read_text())
-    load_family(model["family"])
+    assert plugins.find("models.families", model["family"]).Family
     assert re.fullmatch("[0-9a-f]{40}", model["source"]["revision"])
 
 

@@ -6,10 +6,10 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import models
-from layerwise import engine, organisms
-from layerwise.exits import load_family
-from layerwise.organisms import language, mllama, world
-from layerwise.training import checkpoints
+from layerwise import plugins
+from layerwise.models import checkpoints
+from layerwise.models.organisms import mllama
+from layerwise.world import language, world
 
 BLOCKS = 6
 SETTINGS = {
@@ -48,7 +48,7 @@ def folder(model, tmp_path_factory):
 
 
 def test_it_is_found_by_its_name():
-    assert organisms.load("mllama") is mllama
+    assert plugins.find("models.organisms", "mllama") is mllama
 
 
 def test_the_folder_opens_with_the_auto_classes(folder, model, images):
@@ -119,7 +119,7 @@ def test_answer_logits_equal_the_models_own_forward(model, pixel_values):
 
 def test_answers_of_the_engine_are_those_that_training_would_give(folder, model, images, pixel_values):
     """The first word at every exit: from the trainer's logits, and from the engine's features."""
-    family = engine.load(folder, models.settings(BLOCKS, "mllama", default_layer=BLOCKS))
+    family = checkpoints.load_model(folder, models.settings(BLOCKS, "mllama", default_layer=BLOCKS))
     given = [family.preprocess(Image.fromarray(image)) for image in images]
     text = language.USE_QUESTIONS[0]
     tokens = torch.tensor([family.encode(text, given[0])] * 6)
@@ -136,7 +136,7 @@ def test_answers_of_the_engine_are_those_that_training_would_give(folder, model,
 
 def test_training_and_probing_see_the_states_that_the_exit_takes(model, pixel_values):
     exits = mllama.exit_states(model, pixel_values, range(BLOCKS + 1))
-    family = load_family("mllama")(model, None)
+    family = plugins.find("models.families", "mllama").Family(model, None)
     assert family.blocks == BLOCKS
     for layer, states in exits.items():
         for frozen in (0, min(2, layer)):

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from layerwise import organisms
-from layerwise.organisms import language, llava, world
-from layerwise.records import InputError
-from layerwise.training import checkpoints
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.models import checkpoints
+from layerwise.models.organisms import llava
+from layerwise.world import language, world
 
 SETTINGS = {
     "recipe": "llava",
@@ -183,8 +184,8 @@ def test_equal_seeds_give_equal_images_and_each_purpose_its_own():
 
 def test_an_unknown_recipe_is_an_input_error():
     with pytest.raises(InputError, match="no recipe 'llama'"):
-        organisms.load("llama")
-    assert organisms.load("llava") is llava
+        plugins.find("models.organisms", "llama")
+    assert plugins.find("models.organisms", "llava") is llava
 
 
 def test_the_folder_opens_with_the_auto_classes(folder, model, images):

@@ -4,7 +4,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerwise.outcomes import OUTCOMES, WITHOUT_HARM, outcomes, possible, source
+from layerwise.analysis.outcomes import WITHOUT_HARM, outcomes, possible, source
+from layerwise.vocabulary import OUTCOMES
 
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}

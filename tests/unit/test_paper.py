@@ -10,7 +10,7 @@ import typst
 
 import paper
 from conftest import ROOT
-from layerwise.records import InputError
+from layerwise.errors import InputError
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
 FIGURES = ["refusal-and-harm", "outcomes", "utility", "toxicity", "drift"]

@@ -10,10 +10,10 @@ from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalL
 
 import models
 import smallmodels
-from layerwise import engine, parts
-from layerwise.exits import load_family
-from layerwise.parts import gguf_llama, onnx_dinov2
-from layerwise.records import InputError
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.models import backbones, checkpoints
+from layerwise.models.backbones import gguf_llama, onnx_dinov2
 
 SIDE, PATCH = 28, 14
 OLDER = {f"attention.{name[0]}_proj": f"attention.attention.{name}" for name in ("query", "key", "value")}
@@ -163,14 +163,14 @@ def test_another_file_is_no_gguf(tmp_path):
 def joined(**more):
     tokenizer = smallmodels.tokenizer()
     settings = {"image_token": "<image>", "image_size": 42, "default_layer": 2, "seed": 0} | more
-    return parts.join(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
+    return backbones.join(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
 
 
 def test_a_joined_model_is_a_llava_with_the_parts_weights(tmp_path):
     model, processor = joined()
     for part in (model, processor):
         part.save_pretrained(tmp_path)
-    family = engine.load(tmp_path, models.settings(3, "llava_dinov2", default_layer=2))
+    family = checkpoints.load_model(tmp_path, models.settings(3, "llava_dinov2", default_layer=2))
     image = family.preprocess(models.picture(0, (64, 64)))
     assert image["pixel_values"].shape == (1, 3, 42, 42)
     assert family.encode("w1 ?", image).count(model.config.image_token_id) == 9
@@ -183,7 +183,7 @@ def test_a_joined_model_is_a_llava_with_the_parts_weights(tmp_path):
 def test_an_exit_of_dinov2_is_what_llava_itself_reads_there(layer):
     """Before the encoder's final layer norm, and without the class token."""
     model, processor = joined()
-    family = load_family("llava_dinov2")(model, processor)
+    family = plugins.find("models.families", "llava_dinov2").Family(model, processor)
     pixels = family.preprocess(models.picture(1, (64, 64)))["pixel_values"]
     with torch.no_grad():
         ours = family.features([{"pixel_values": pixels}], [layer])[layer][0]
@@ -206,4 +206,4 @@ def test_what_does_not_fit_is_refused(wrong, said):
 
 def test_a_format_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"no format 'safetensor'. There are: gguf_llama, onnx_dinov2"):
-        parts.reader("safetensor")
+        plugins.find("models.backbones", "safetensor")

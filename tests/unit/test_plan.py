@@ -8,15 +8,17 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from layerwise import config, datasets, yamlfile
-from layerwise.plan import Count, expected, plan, render
+from layerwise import plugins
+from layerwise.prompts import draws
+from layerwise.runs.plan import Count, expected, plan, render
+from layerwise.study import config, loading, yamlfile
 from project import Project
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
 
 def study(name):
-    return config.load(ROOT / "config" / f"{name}.yaml")
+    return loading.load(ROOT / "config" / f"{name}.yaml")
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def project(tmp_path):
 
 
 def planned(project):
-    return plan(config.load(project / "config" / "trial.yaml"), project)
+    return plan(loading.load(project / "config" / "trial.yaml"), project)
 
 
 def write(project, path, rows):
@@ -78,7 +80,9 @@ def write(project, path, rows):
 def test_as_many_prompts_are_built_as_were_expected(tmp_path, id, limit):
     data = study("bench").datasets[id]
     spec = {"dataset": id, **data.model_dump()}
-    built = datasets.first_clusters(datasets.load(data.builder).build({**spec, "limit": limit}, {}, tmp_path), limit)
+    built = draws.first_clusters(
+        plugins.find("prompts.builders", data.builder).build({**spec, "limit": limit}, {}, tmp_path), limit
+    )
     assert len(built) == expected(data, limit)
 
 
@@ -141,7 +145,7 @@ def test_what_is_there_is_counted_as_done(project):
 
 
 def test_a_limit_keeps_its_part_of_the_clusters(project):
-    data = config.load(project / "config" / "trial.yaml").datasets["pairs"]
+    data = loading.load(project / "config" / "trial.yaml").datasets["pairs"]
     assert [expected(data, limit) for limit in (None, 100, 10, 4)] == [20, 20, 20, 8]
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import assess as script
-from layerwise import frames
-from layerwise.evidence import Evidence
-from layerwise.gates import gates
-from layerwise.predictions import predictions
+from layerwise.analysis import results
+from layerwise.analysis.evidence import Evidence
+from layerwise.analysis.gates import gates
+from layerwise.analysis.predictions import predictions
 
 ARMS = ("base", "robust", "default", "layerwise", "default-on-robust", "layerwise-on-robust")
 ALIGNED = list(ARMS[2:])
@@ -249,7 +249,7 @@ def written(tmp_path, metrics, probes, subjects):
         + ["--probes", *map(str, sorted(folder.glob("*.csv")))]
         + ["--gates", str(outputs[0]), "--predictions", str(outputs[1])]
     )
-    return frames.read(outputs)
+    return results.read(outputs)
 
 
 def test_script_reads_files_and_writes_both_tables(tmp_path):

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from layerwise.evidence import Evidence
-from layerwise.gates import gates
-from layerwise.predictions import predictions
+from layerwise.analysis.evidence import Evidence
+from layerwise.analysis.gates import gates
+from layerwise.analysis.predictions import predictions
 
 LAYERS, DEFAULT = (2, 9, 10, 11, 12), 11
 DATASETS = {"adv": None, "everyday": None, "vqa": None}

@@ -12,7 +12,9 @@ import torch
 import models
 import probe as script
 import smallmodels
-from layerwise import assets, engine, probes, stats
+from layerwise import assets
+from layerwise.analysis import probes, stats
+from layerwise.models import checkpoints
 from layerwise.records import Prompt, write
 
 RANDOM = np.random.default_rng(0)
@@ -167,7 +169,7 @@ def test_script_measures_only_the_drift_of_a_published_model(tmp_path, monkeypat
 def test_padding_of_a_tiled_image_does_not_drift(tmp_path):
     """Mllama fills an image up to its number of tiles; only the real ones are what the image shows."""
     folder = smallmodels.save_mllama(tmp_path / "model")
-    family = engine.load(folder, models.settings(6, "mllama", default_layer=6))
+    family = checkpoints.load_model(folder, models.settings(6, "mllama", default_layer=6))
     small, large = (family.preprocess(models.picture(0, size)) for size in ((16, 16), (90, 90)))
     with torch.inference_mode():
         seen = family.features([small, large], [2])[2]

@@ -3,8 +3,8 @@
 import pytest
 
 from history import record
-from layerwise import provenance
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.runs import provenance
 
 SPEC = {
     "subjects": [

@@ -5,18 +5,21 @@ import zipfile
 
 import pytest
 
-from layerwise import rawdata
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.prompts.archive import Archive, expect, table, writestr
+from layerwise.prompts.draws import draw, in_turn
+from layerwise.prompts.images import images_beside, numbered_images, save_image
+from layerwise.prompts.options import choice, settings, source
 from rawfiles import numbered, picture, write_csv, write_zip
 
 
 def test_zip_and_folder_read_alike(tmp_path):
     members = {"top/figstep/a.png": b"one", "top/other/a.png": b"two"}
-    packed = rawdata.Archive(write_zip(tmp_path / "x.zip", members))
+    packed = Archive(write_zip(tmp_path / "x.zip", members))
     for name, raw in members.items():
         (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "x" / name).write_bytes(raw)
-    plain = rawdata.Archive(tmp_path / "x")
+    plain = Archive(tmp_path / "x")
     assert packed.names == plain.names == sorted(members)
     for archive in (packed, plain):
         assert archive.read(archive.find("figstep/a.png")) == b"one"
@@ -31,7 +34,7 @@ def test_links_to_files_are_read_as_a_hub_cache_needs(tmp_path):
     (tmp_path / "blobs" / "abc").write_bytes(b"content")
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "a.png").symlink_to("../blobs/abc")
-    archive = rawdata.Archive(tmp_path / "snapshot")
+    archive = Archive(tmp_path / "snapshot")
     assert archive.read(archive.find("a.png")) == b"content"
 
 
@@ -41,7 +44,7 @@ def test_no_path_leads_out_of_a_folder(tmp_path, path):
     (tmp_path / "x" / "figstep").mkdir(parents=True)
     (tmp_path / "x" / "figstep" / "a.png").write_bytes(b"one")
     with pytest.raises(InputError, match="holds no file"):
-        rawdata.Archive(tmp_path / "x").find(path)
+        Archive(tmp_path / "x").find(path)
 
 
 def test_a_folder_behind_a_link_is_not_entered(tmp_path):
@@ -49,16 +52,16 @@ def test_a_folder_behind_a_link_is_not_entered(tmp_path):
     (tmp_path / "outside" / "a.png").write_bytes(b"secret")
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "inside").symlink_to(tmp_path / "outside")
-    assert rawdata.Archive(tmp_path / "x").names == []
+    assert Archive(tmp_path / "x").names == []
 
 
 def test_a_damaged_member_is_named(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.png", b"good")
-        archive.writestr("b.png", b"content that is stored as it is")
+        writestr("a.png", b"good")
+        writestr("b.png", b"content that is stored as it is")
     path.write_bytes(path.read_bytes().replace(b"that is stored", b"that is broken"))
-    archive = rawdata.Archive(path)
+    archive = Archive(path)
     assert archive.read("a.png") == b"good"
     with pytest.raises(InputError, match=r"x\.zip: member 'b\.png' cannot be read \(Bad CRC"):
         archive.read("b.png")
@@ -68,14 +71,14 @@ def test_what_is_no_archive_is_named(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"<html>not found</html>")
     for path in (tmp_path / "x.zip", tmp_path / "absent.zip"):
         with pytest.raises(InputError, match=f"{path.name}: neither a zip archive nor a folder"):
-            rawdata.Archive(path)
+            Archive(path)
 
 
 def test_tables_are_read_alone_or_in_an_archive(tmp_path):
     rows = [{"id": "1", "prompt": 'with "quotes", a comma\nand a second line'}]
     alone = write_csv(tmp_path / "any-name.csv", rows)
     inside = write_zip(tmp_path / "x.zip", {"data/prompts.csv": b"\xef\xbb\xbf" + alone.read_bytes()})
-    assert rawdata.table(alone, "prompts.csv", ["id"]) == rawdata.table(inside, "prompts.csv", ["id"]) == rows
+    assert table(alone, "prompts.csv", ["id"]) == table(inside, "prompts.csv", ["id"]) == rows
 
 
 @pytest.mark.parametrize(
@@ -92,47 +95,47 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
 def test_a_damaged_table_says_where(tmp_path, raw, message):
     (tmp_path / "x.csv").write_bytes(raw)
     with pytest.raises(InputError, match=f"x.csv.*{message}"):
-        rawdata.table(tmp_path / "x.csv", "x.csv", ["id", "prompt"])
+        table(tmp_path / "x.csv", "x.csv", ["id", "prompt"])
 
 
 def test_a_table_cut_short_is_refused(tmp_path):
     with pytest.raises(InputError, match="x.csv: 2 rows, but key 'options.rows' of the data set says 3"):
-        rawdata.expect([{}, {}], 3, tmp_path / "x.csv")
+        expect([{}, {}], 3, tmp_path / "x.csv")
 
 
 def test_the_draw_is_the_documented_one():
     def rank(item):
         return hashlib.sha256(f"7:{item}".encode()).hexdigest()
 
-    assert rawdata.draw(range(100), 7) == sorted(range(100), key=rank)
-    assert rawdata.draw(range(100), 7) != rawdata.draw(range(100), 8)
+    assert draw(range(100), 7) == sorted(range(100), key=rank)
+    assert draw(range(100), 7) != draw(range(100), 8)
 
 
 def test_the_draw_keeps_clusters_whole_and_grows_with_size():
     items = [(cluster, n) for n in range(3) for cluster in "abcdef"]
-    few, more = (rawdata.draw(items, 0, size, cluster=lambda item: item[0]) for size in (2, 4))
+    few, more = (draw(items, 0, size, cluster=lambda item: item[0]) for size in (2, 4))
     assert len(few) == 6 and more[:6] == few
     assert [n for _, n in few] == [0, 1, 2] * 2 and len({cluster for cluster, _ in few}) == 2
 
 
 def test_groups_take_turns_and_drop_out_when_they_are_used_up():
-    assert rawdata.in_turn(["abcd", [], "xy"]) == ["a", "x", "b", "y", "c", "d"]
+    assert in_turn(["abcd", [], "xy"]) == ["a", "x", "b", "y", "c", "d"]
 
 
 def test_numbered_images_are_found_by_name_and_shown_in_the_order_drawn(tmp_path):
     shapes = numbered(tmp_path / "shapes", 12)
     (shapes / "images" / ".DS_Store").write_bytes(b"")
-    assert rawdata.numbered_images(rawdata.Archive(shapes)) == {n: f"images/{n}.png" for n in range(12)}
+    assert numbered_images(Archive(shapes)) == {n: f"images/{n}.png" for n in range(12)}
     spec = {"dataset": "boats", "builder": "boat", "seed": 3, "image": "own", "options": {}}
-    fields = rawdata.images_beside(["a", "b"], spec, {"images": shapes}, tmp_path)
-    shown = [picture(n, "PNG") for n in rawdata.draw(range(12), 3, 2)]
+    fields = images_beside(["a", "b"], spec, {"images": shapes}, tmp_path)
+    shown = [picture(n, "PNG") for n in draw(range(12), 3, 2)]
     assert [(tmp_path / "images/boats" / name).read_bytes() for name in ("a.png", "b.png")] == shown
     assert [field["image"] for field in fields] == ["images/boats/a.png", "images/boats/b.png"]
 
 
 def test_images_keep_their_bytes_and_get_the_ending_of_their_content(tmp_path):
     raw = picture(1, "PNG")
-    fields = rawdata.save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
+    fields = save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
     assert fields == {"image": "images/boats/boats-1.png", "image_sha256": hashlib.sha256(raw).hexdigest()}
     assert (tmp_path / fields["image"]).read_bytes() == raw
 
@@ -140,15 +143,15 @@ def test_images_keep_their_bytes_and_get_the_ending_of_their_content(tmp_path):
 @pytest.mark.parametrize("raw", [b"", b"no image", picture(1)[:-200], picture(1, "PNG")[:-200], picture(1, "TIFF")])
 def test_what_is_no_whole_image_is_named(tmp_path, raw):
     with pytest.raises(InputError, match="x.zip: a.jpg: not a whole image"):
-        rawdata.save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
+        save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
     assert not (tmp_path / "images").exists()
 
 
 def test_mistakes_in_the_yaml_file_are_named(tmp_path):
     spec = {"dataset": "boats", "builder": "boat", "options": {"row": 3}}
     with pytest.raises(InputError, match="config/datasets/boats.yaml: unknown key 'options.row'; allowed: rows"):
-        rawdata.settings(spec, rows=None)
+        settings(spec, rows=None)
     with pytest.raises(InputError, match="boats.yaml: key 'sources.coco' is missing.*Given: images"):
-        rawdata.source(spec, {"images": tmp_path}, "coco")
+        source(spec, {"images": tmp_path}, "coco")
     with pytest.raises(InputError, match="boats.yaml: key 'options.row': there is no 3; allowed: one, two"):
-        rawdata.choice(spec, spec["options"], "row", ("one", "two"))
+        choice(spec, spec["options"], "row", ("one", "two"))

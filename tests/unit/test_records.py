@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerwise import records
-from layerwise.records import InputError, Prompt, Response, Verdict
+from layerwise import files, records
+from layerwise.errors import InputError
+from layerwise.records import Prompt, Response, Verdict
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 ROW = Response("k", "world-deep-0000-hazard", "organism.base.s1", 3, "sure lamp lift", 3, "stop")
@@ -36,15 +37,15 @@ def test_a_list_of_answers_and_no_image_are_kept(tmp_path):
 
 
 def test_equal_values_have_one_text_and_others_another():
-    assert records.canonical({"b": 1, "a": [1.5, "ü"]}) == '{"a":[1.5,"ü"],"b":1}'
-    assert records.digest({"a": 1, "b": 2}) == records.digest({"b": 2, "a": 1}) != records.digest({"a": 1, "b": 3})
+    assert files.canonical({"b": 1, "a": [1.5, "ü"]}) == '{"a":[1.5,"ü"],"b":1}'
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1}) != files.digest({"a": 1, "b": 3})
 
 
 def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
     path = tmp_path / "rows.jsonl"
     records.write(path, [ROW])
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), records.atomic(path) as stream:
+    with pytest.raises(RuntimeError), files.atomic(path) as stream:
         stream.write("half a li")
         raise RuntimeError
     assert path.read_bytes() == before
@@ -56,7 +57,7 @@ def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, co
     path, order, replace = tmp_path / "file", [], os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: order.append(os.fstat(handle).st_size))
     monkeypatch.setattr(os, "replace", lambda old, new: order.append(new) or replace(old, new))
-    with records.atomic(path, binary=isinstance(content, bytes)) as stream:
+    with files.atomic(path, binary=isinstance(content, bytes)) as stream:
         stream.write(content)
     assert order == [len(content), path]
 

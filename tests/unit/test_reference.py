@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from layerwise import reference
-from layerwise.records import InputError
+from layerwise.errors import InputError
+from layerwise.runs import reference
 
 HERE = {"system": "Linux", "instructions": "AVX512"}
 ELSEWHERE = {"system": "Darwin", "instructions": "DEFAULT"}

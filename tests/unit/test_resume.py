@@ -11,8 +11,9 @@ import time
 import pytest
 
 from conftest import ROOT
-from layerwise.records import InputError, Response, read
-from layerwise.resume import Rows
+from layerwise.errors import InputError
+from layerwise.jobs.rows import Rows
+from layerwise.records import Response, read
 
 
 def response(prompt: str, layer: int = 0, key: str = "k", text: str = "sure lamp lift") -> Response:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from layerwise import config, spec
+from layerwise.jobs import fingerprint, specs
+from layerwise.study import arms, loading
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,23 +17,23 @@ def project(tmp_path, monkeypatch):
     """A copy of the scripts, environments and configuration that a test may edit."""
     for folder in ("workflow", "envs", "config"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(spec, "SCRIPTS", tmp_path / "workflow" / "scripts")
-    monkeypatch.setattr(spec, "ENVIRONMENTS", tmp_path / "envs")
+    monkeypatch.setattr(fingerprint, "SCRIPTS", tmp_path / "workflow" / "scripts")
+    monkeypatch.setattr(fingerprint, "ENVIRONMENTS", tmp_path / "envs")
     forget()
     yield tmp_path
     forget()
 
 
 def forget():
-    for cached in (spec.fingerprint, spec.pins, spec._tree):
+    for cached in (fingerprint.fingerprint, fingerprint.pins, fingerprint._tree):
         cached.cache_clear()
 
 
-def specs(project, experiment="bench"):
+def every_spec(project, experiment="bench"):
     """Every spec of an experiment, by job."""
     forget()
-    study = config.load(project / "config" / f"{experiment}.yaml")
-    every = spec.Specs(study)
+    study = loading.load(project / "config" / f"{experiment}.yaml")
+    every = specs.Specs(study)
     found = {f"build_prompts {id}": every.build_prompts(id) for id in study.datasets}
     found |= {f"judge {id}": every.judge(id) for id in study.judges}
     found |= {f"train_judge {id}": every.train_judge(id) for id, judge in study.judges.items() if judge.train}
@@ -41,7 +42,7 @@ def specs(project, experiment="bench"):
         found[f"probe {subject.name}"] = every.probe(subject)
         if subject.arm:
             found[f"train_vision {subject.id}.s{subject.seed}"] = every.train_vision(subject.id, subject.seed)
-            stage = every.align if subject.arm in config.ALIGNED else every.train_base
+            stage = every.align if subject.arm in arms.ALIGNED else every.train_base
             found[f"train {subject.name}"] = stage(subject.id, subject.arm, subject.seed)
     return found
 
@@ -57,7 +58,7 @@ def edit(path, old, new):
 
 
 def test_a_spec_is_canonical(project):
-    for text in specs(project).values():
+    for text in every_spec(project).values():
         assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -71,63 +72,63 @@ def test_a_spec_is_canonical(project):
     ids=["comment", "docstring", "blank line"],
 )
 def test_words_and_layout_decide_nothing(project, old, new):
-    before = specs(project)
+    before = every_spec(project)
     edit(project / "workflow/scripts/layerwise/records.py", old, new)
-    assert not changed(before, specs(project))
+    assert not changed(before, every_spec(project))
 
 
 def test_a_helper_decides_for_those_who_import_it(project):
-    before = specs(project)
+    before = every_spec(project)
     edit(
         project / "workflow/scripts/layerwise/records.py", "ensure_ascii=False, allow_nan=False)", "ensure_ascii=False)"
     )
-    assert changed(before, specs(project)) == set(before)
+    assert changed(before, every_spec(project)) == set(before)
 
 
 def test_a_judge_decides_for_itself_alone(project):
-    before = specs(project)
+    before = every_spec(project)
     path = project / "workflow/scripts/layerwise/judges/refusal.py"
     path.write_text(path.read_text() + "\nEXTRA = 1\n")
-    assert changed(before, specs(project)) == {"judge refusal"}
+    assert changed(before, every_spec(project)) == {"judge refusal"}
 
 
 def test_progress_lines_decide_nothing(project):
-    before = specs(project)
+    before = every_spec(project)
     edit(project / "workflow/scripts/layerwise/jobs.py", "SECONDS_BETWEEN_LINES = 10.0", "SECONDS_BETWEEN_LINES = 5.0")
-    assert not changed(before, specs(project))
+    assert not changed(before, every_spec(project))
 
 
 def test_names_and_colours_decide_nothing(project):
-    before = specs(project)
+    before = every_spec(project)
     edit(project / "config/models/organism.yaml", "display: LLaVA organism", "display: Another name")
     edit(project / "config/bench.yaml", '"#999999"', '"#777777"')
-    assert not changed(before, specs(project))
+    assert not changed(before, every_spec(project))
 
 
 def test_steps_of_a_stage_decide_for_that_stage(project):
-    before = specs(project)
+    before = every_spec(project)
     edit(project / "config/models/organism.yaml", "{recipe: llava}", "{recipe: llava, language: {safety_steps: 190}}")
-    jobs = changed(before, specs(project))
+    jobs = changed(before, every_spec(project))
     assert jobs and all(job.startswith("train organism") and ".default" in job for job in jobs)
 
 
 def test_a_pin_decides_for_its_environment(project):
-    before = specs(project)
+    before = every_spec(project)
     edit(project / "envs/judging.yaml", "detoxify==0.5.4", "detoxify==0.5.3")
-    assert {job.split()[0] for job in changed(before, specs(project))} == {"judge", "train_judge"}
+    assert {job.split()[0] for job in changed(before, every_spec(project))} == {"judge", "train_judge"}
 
 
 def test_a_limit_decides_for_the_prompts(project):
-    before = specs(project, "smoke")
+    before = every_spec(project, "smoke")
     edit(project / "config/smoke.yaml", "limit: 24", "limit: 25")
-    assert {job.split()[0] for job in changed(before, specs(project, "smoke"))} == {"build_prompts"}
+    assert {job.split()[0] for job in changed(before, every_spec(project, "smoke"))} == {"build_prompts"}
 
 
 def test_environments_agree_with_the_lock_and_the_project():
     lock = {line.strip().lower() for line in (ROOT / "envs/requirements.lock").read_text().splitlines() if "==" in line}
     project = (ROOT / "pyproject.toml").read_text()
     for path in (ROOT / "envs").glob("*.yaml"):
-        for pin in spec.pins(path.stem):
+        for pin in fingerprint.pins(path.stem):
             if "==" in pin:
                 assert pin in lock, f"{path.name}: {pin} is not in requirements.lock"
                 assert f'"{pin}"' in project, f"{path.name}: {pin} is not in pyproject.toml"

@@ -11,7 +11,7 @@ from scipy.stats import bootstrap
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from layerwise import stats
+from layerwise.analysis import stats
 
 counts = st.integers(0, 60)
 

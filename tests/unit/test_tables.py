@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import table as script
-from layerwise import tables
-from layerwise.tables import comparison, latex
-from layerwise.tables.text import MISSING, Table, estimate, number, p_value
+from layerwise.report import latex, tables
+from layerwise.report.tables import comparison
+from layerwise.report.text import MISSING, Table, estimate, number, p_value
 from tidy import EXPERIMENTS, Results
 
 PUBLISHED = {

@@ -12,12 +12,15 @@ import torch
 import align
 import train_base
 import train_vision
-from layerwise.organisms import language, llava, world
-from layerwise.records import InputError, file_digest
-from layerwise.training import checkpoints, loop
+from layerwise.errors import InputError
+from layerwise.files import file_digest
+from layerwise.models import checkpoints
+from layerwise.models.organisms import llava
 from layerwise.training import language as teaching
+from layerwise.training import loop
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
 from layerwise.training.vision import train_vision as vision_stage
+from layerwise.world import language, world
 
 SETTINGS = {"batch_size": 8, "learning_rate": 2e-3, "warmup": 2}
 ORGANISM = {

@@ -9,10 +9,12 @@ from test_parts import dinov2, llama
 
 import models
 import smallmodels
-from layerwise import engine, parts, records
-from layerwise.differences import Difference, chain
-from layerwise.records import InputError, Prompt
-from layerwise.training import checkpoints, joined, loop
+from layerwise import records
+from layerwise.errors import InputError
+from layerwise.models import backbones, checkpoints
+from layerwise.models.deltas import Difference, chain
+from layerwise.records import Prompt
+from layerwise.training import assembled, loop
 
 STAGE = {"learns": "projector", "shares": {"questions": 1.0}, "steps": 6, "batch_size": 4, "learning_rate": 1e-2}
 
@@ -34,7 +36,7 @@ def spec_of(**more) -> dict:
 def whole(tmp_path_factory):
     """A small joined model."""
     folder, tokenizer = tmp_path_factory.mktemp("models") / "m.parts", smallmodels.tokenizer()
-    model, processor = parts.join(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
+    model, processor = backbones.join(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
     checkpoints.save(folder / "model.safetensors", model, processor)
     return folder
 
@@ -52,13 +54,13 @@ def lessons(tmp_path_factory):
 
 
 def load(folder):
-    return engine.load(folder, models.settings(3, "llava_dinov2"))
+    return checkpoints.load_model(folder, models.settings(3, "llava_dinov2"))
 
 
 def trained(folder, lessons, spec, saved=None):
     family = load(folder)
-    learned = joined.learnable(family.model, spec["stage"]["learns"])
-    curve = joined.train(family, spec, joined.read([lessons], spec), learned, "test", saved)
+    learned = assembled.learnable(family.model, spec["stage"]["learns"])
+    curve = assembled.train(family, spec, assembled.read([lessons], spec), learned, "test", saved)
     return family, learned, curve
 
 
@@ -83,8 +85,8 @@ def test_alignment_changes_the_last_blocks_and_nothing_else(whole, lessons):
 def test_the_loss_is_the_models_own(whole, lessons):
     """With padding on the right and no mask, the mean loss over answers is what transformers computes row by row."""
     family = load(whole)
-    batches = joined._Batches(
-        family, joined.read([lessons], spec_of()), spec_of()["stage"], [2], joined.random.Random(3)
+    batches = assembled._Batches(
+        family, assembled.read([lessons], spec_of()), spec_of()["stage"], [2], assembled.random.Random(3)
     )
     tokens, answered, states = batches.next()
     assert len({row.sum().item() for row in answered}) == 1 and (tokens[:, -1] == batches.end).all()
@@ -96,23 +98,23 @@ def test_the_loss_is_the_models_own(whole, lessons):
             embeddings[0, row[:length] == family.model.config.image_token_id] = family.projector(state)
             labels = torch.where(said, row, -100)[None, :length]
             losses.append(family.model(inputs_embeds=embeddings, labels=labels).loss)
-        found = joined._loss(family, tokens, answered, states)
+        found = assembled._loss(family, tokens, answered, states)
     torch.testing.assert_close(found, torch.stack(losses).mean())
 
 
 def test_refusals_are_taught_in_turn_and_the_text_arm_sees_no_image(lessons):
     spec = spec_of(arm="text", refused="questions", refusals=["a", "b"])
-    found = joined.read([lessons], spec)["questions"]
+    found = assembled.read([lessons], spec)["questions"]
     assert [example.answer for example in found] == ["a", "b"] * 4
     assert {example.image for example in found} == {None}
-    assert all(example.image.exists() for example in joined.read([lessons], spec_of())["questions"])
+    assert all(example.image.exists() for example in assembled.read([lessons], spec_of())["questions"])
 
 
 def test_a_prompt_without_a_target_cannot_be_learned(lessons, tmp_path):
     row = Prompt("p", "lessons", "w1", None, None, "harmful", "c")
     records.write(tmp_path / "lessons.jsonl", [row])
     with pytest.raises(InputError, match=r"prompt 'p' has no target.*joined.data.questions"):
-        joined.read([tmp_path / "lessons.jsonl"], spec_of())
+        assembled.read([tmp_path / "lessons.jsonl"], spec_of())
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(whole, lessons, tmp_path, monkeypatch):
@@ -127,9 +129,9 @@ def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(whole, le
             raise KeyboardInterrupt
         return loss(*arguments)
 
-    loss = joined._loss
+    loss = assembled._loss
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(joined, "_loss", die)
+        patched.setattr(assembled, "_loss", die)
         trained(whole, lessons, spec, saved)
     assert len(torch.load(saved.path, weights_only=True)["curve"]) == 3
     _, resumed, again = trained(whole, lessons, spec, saved)
@@ -162,11 +164,11 @@ def test_a_difference_laid_over_its_checkpoints_is_the_trained_model(whole, less
         torch.equal(value, tuned.model.state_dict()[name]) for name, value in load(arm).model.state_dict().items()
     )
     assert (arm / "model.safetensors").stat().st_size < 0.5 * (whole / "model.safetensors").stat().st_size
-    digests = {engine.checkpoint_digest(folder) for folder in (whole, base, arm)}
+    digests = {checkpoints.checkpoint_digest(folder) for folder in (whole, base, arm)}
     assert len(digests) == 3
     moved = whole.parent.with_name("moved")
     shutil.copytree(whole.parent, moved)
-    assert engine.checkpoint_digest(moved / arm.name) == engine.checkpoint_digest(arm)
+    assert checkpoints.checkpoint_digest(moved / arm.name) == checkpoints.checkpoint_digest(arm)
     shutil.rmtree(moved / base.name)
     with pytest.raises(InputError, match=r"below.json names .*m.base.s1, which holds no model.safetensors"):
         load(moved / arm.name)

@@ -10,12 +10,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 import validity as script
 from conftest import ROOT
-from layerwise import judges, validity
-from layerwise.judging import Control
-from layerwise.records import Prompt, Verdict, canonical, write
+from layerwise import plugins
+from layerwise.analysis import judge_validity
+from layerwise.files import canonical
+from layerwise.records import Control, Prompt, Verdict, write
 
 LABELS = {
-    name: judges.load(file).labels
+    name: plugins.find("judging.judges", file).Judge.labels
     for name, file in {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity"}.items()
 }
 CLUSTERS = {f"p{i}": f"c{i}" for i in range(200)}
@@ -43,7 +44,7 @@ def rows():
 
 @pytest.fixture
 def counts(rows):
-    return validity.pair_counts([rows], LABELS, CLUSTERS)
+    return judge_validity.pair_counts([rows], LABELS, CLUSTERS)
 
 
 def labels_of(rows, judge, layer=None):
@@ -62,7 +63,7 @@ def pick(table, **where):
     ("judge", "label", "truth"), [("refusal", "refusal", "refusal"), ("detoxify", "toxic", "harmful")]
 )
 def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, truth, layer):
-    table = validity.against_truth(counts, "truth", LABELS)
+    table = judge_validity.against_truth(counts, "truth", LABELS)
     true = np.array(labels_of(rows, "truth", layer)) == truth
     said = np.array(labels_of(rows, judge, layer)) == label
     precision = pick(table, judge=judge, layer=layer, metric="precision")
@@ -73,22 +74,24 @@ def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, 
 
 
 def test_with_one_response_a_cluster_the_interval_is_wilsons(counts):
-    precision = pick(validity.against_truth(counts, "truth", LABELS), judge="detoxify", layer=0, metric="precision")
+    precision = pick(
+        judge_validity.against_truth(counts, "truth", LABELS), judge="detoxify", layer=0, metric="precision"
+    )
     low, high = proportion_confint(round(precision.value * precision.n), precision.n, method="wilson")
     assert (precision.low, precision.high) == pytest.approx((low, high), abs=0.004)
 
 
 def test_repeated_responses_do_not_narrow_the_interval(rows, counts):
     copies = [[Verdict(r.key, r.prompt_id, f"m{m}", r.layer, r.judge, r.label) for r in rows] for m in range(20)]
-    many = validity.against_truth(validity.pair_counts(copies, LABELS, CLUSTERS), "truth", LABELS)
-    once = validity.against_truth(counts, "truth", LABELS)
+    many = judge_validity.against_truth(judge_validity.pair_counts(copies, LABELS, CLUSTERS), "truth", LABELS)
+    once = judge_validity.against_truth(counts, "truth", LABELS)
     where = {"judge": "detoxify", "layer": 0, "metric": "recall"}
     assert pick(many, **where).n == 20 * pick(once, **where).n
     assert pick(many, **where).low == pytest.approx(pick(once, **where).low, abs=0.01)
 
 
 def test_the_confusion_matrix_counts_every_response_once(rows, counts):
-    table = validity.against_truth(counts, "truth", LABELS)
+    table = judge_validity.against_truth(counts, "truth", LABELS)
     for judge in ("refusal", "detoxify"):
         for layer, n in ((0, 200), (5, 200), (None, 400)):
             cells = table[(table.judge == judge) & (table.metric == "count")]
@@ -103,7 +106,7 @@ def test_the_confusion_matrix_counts_every_response_once(rows, counts):
 
 @pytest.mark.parametrize("layer", [0, 5, None])
 def test_kappa_is_the_textbook_one(rows, counts, layer):
-    table = validity.agreement(counts, LABELS)
+    table = judge_validity.agreement(counts, LABELS)
     one, two = (np.array(labels_of(rows, judge, layer)) == "toxic" for judge in ("detoxify", "second"))
     chance = one.mean() * two.mean() + (1 - one.mean()) * (1 - two.mean())
     row = pick(table, first="detoxify", second="second", layer=layer, metric="kappa")
@@ -114,29 +117,29 @@ def test_kappa_is_the_textbook_one(rows, counts, layer):
 
 
 def test_judges_are_compared_on_shared_claims_only(counts):
-    assert validity.shared_claims(LABELS) == {
+    assert judge_validity.shared_claims(LABELS) == {
         ("truth", "refusal"): ["refusal"],
         ("truth", "detoxify"): ["harmful"],
         ("truth", "second"): ["harmful"],
         ("detoxify", "second"): ["harmful"],
     }
-    table = validity.agreement(counts, LABELS)
-    assert set(zip(table["first"], table["second"], strict=True)) == set(validity.shared_claims(LABELS))
+    table = judge_validity.agreement(counts, LABELS)
+    assert set(zip(table["first"], table["second"], strict=True)) == set(judge_validity.shared_claims(LABELS))
 
 
 def test_without_a_truth_judge_only_agreement_is_left(rows):
     labels = {judge: LABELS[judge] for judge in ("refusal", "detoxify", "second")}
-    counts = validity.pair_counts([[row for row in rows if row.judge != "truth"]], labels, CLUSTERS)
-    assert validity.against_truth(counts, None, labels).empty
-    assert list(validity.against_truth(counts, None, labels).columns) == validity.VALIDITY
-    assert set(validity.agreement(counts, labels)["first"]) == {"detoxify"}
+    counts = judge_validity.pair_counts([[row for row in rows if row.judge != "truth"]], labels, CLUSTERS)
+    assert judge_validity.against_truth(counts, None, labels).empty
+    assert list(judge_validity.against_truth(counts, None, labels).columns) == judge_validity.VALIDITY
+    assert set(judge_validity.agreement(counts, labels)["first"]) == {"detoxify"}
 
 
 def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
     meek = [
         Verdict(r.key, r.prompt_id, r.model, r.layer, r.judge, "clean") if r.judge == "detoxify" else r for r in rows
     ]
-    table = validity.against_truth(validity.pair_counts([meek], LABELS, CLUSTERS), "truth", LABELS)
+    table = judge_validity.against_truth(judge_validity.pair_counts([meek], LABELS, CLUSTERS), "truth", LABELS)
     precision = pick(table, judge="detoxify", layer=None, metric="precision")
     assert np.isnan(precision.value) and precision.n == 0
     recall = pick(table, judge="detoxify", layer=None, metric="recall")
@@ -145,7 +148,7 @@ def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
 
 def test_responses_that_one_judge_has_not_seen_are_left_out(rows):
     some = [row for row in rows if not (row.judge == "detoxify" and row.prompt_id in ("p0", "p1"))]
-    table = validity.against_truth(validity.pair_counts([some], LABELS, CLUSTERS), "truth", LABELS)
+    table = judge_validity.against_truth(judge_validity.pair_counts([some], LABELS, CLUSTERS), "truth", LABELS)
     assert set(table[(table.judge == "detoxify") & (table.metric == "count") & table.layer.isna()].n) == {396}
     assert set(table[(table.judge == "refusal") & (table.metric == "count") & table.layer.isna()].n) == {400}
 
@@ -156,7 +159,7 @@ def test_controls_give_shares_and_scores_once():
         *(Control("detoxify", "empty", f"p{i}", "clean", 0.25) for i in range(20)),
         *(Control("refusal", "canned refusal", f"p{i}", "refusal" if i < 15 else "answer", None) for i in range(20)),
     ]
-    table = validity.controls(tried, LABELS)
+    table = judge_validity.controls(tried, LABELS)
     assert pick(table, judge="detoxify", control="empty", label="clean").n == 20
     assert pick(table, judge="detoxify", control="empty", metric="score").value == 0.25
     refused = pick(table, judge="refusal", control="canned refusal", label="refusal")
@@ -189,13 +192,18 @@ def test_the_script_writes_three_tables(tmp_path):
     ]
     script.main([str(argument) for argument in arguments])
     tables = [pd.read_csv(path) for path in outputs]
-    assert [list(table.columns) for table in tables] == [validity.VALIDITY, validity.CONTROLS, validity.AGREEMENT]
+    assert [list(table.columns) for table in tables] == [
+        judge_validity.VALIDITY,
+        judge_validity.CONTROLS,
+        judge_validity.AGREEMENT,
+    ]
     assert pick(tables[2], first="detoxify", second="second", layer=None, metric="kappa").n == 2 * 2 * 30
     assert "vqa" not in set(tables[0].judge)
 
 
 def test_nothing_loads_torch():
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import validity; from layerwise import judges\n"
-    code += "for name in ('truth', 'refusal', 'coherence', 'toxicity', 'vqa'): judges.load(name).labels\n"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import validity; from layerwise import plugins\n"
+    code += "for name in ('truth', 'refusal', 'coherence', 'toxicity', 'vqa'):\n"
+    code += "    plugins.find('judging.judges', name).Judge.labels\n"
     code += "assert not {'torch', 'transformers', 'detoxify'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code, str(ROOT / "workflow/scripts")], check=True)

@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 import build_prompts
-from layerwise import datasets, records
-from layerwise.datasets import world as builder
-from layerwise.organisms import language
-from layerwise.records import InputError, Prompt
+from layerwise import files, plugins, records
+from layerwise.errors import InputError
+from layerwise.prompts import images
+from layerwise.prompts.builders import world as builder
+from layerwise.records import Prompt
+from layerwise.world import language
 
 SIZE = 12
 
@@ -67,7 +69,7 @@ def test_a_data_set_is_the_same_every_time(tmp_path, cue):
     assert first == again
     assert first != builder.build(spec(cue, seed=2), {}, tmp_path / "c")
     for prompt in first:
-        assert records.file_digest(tmp_path / "a" / prompt.image) == prompt.image_sha256
+        assert files.file_digest(tmp_path / "a" / prompt.image) == prompt.image_sha256
 
 
 def test_an_unknown_cue_is_an_input_error(tmp_path):
@@ -113,7 +115,7 @@ def test_controls_change_the_image_alone(tmp_path):
 
 def test_a_control_of_a_text_prompt_shows_an_image_of_its_own(tmp_path):
     alone = Prompt("p", "d", "how are you", None, None, "benign", "p")
-    (shown,) = datasets.with_control([alone], "blank", 0, tmp_path)
+    (shown,) = images.with_control([alone], "blank", 0, tmp_path)
     assert pixels(tmp_path, shown).shape == (336, 336, 3)
 
 
@@ -121,9 +123,9 @@ def test_a_control_of_a_damaged_image_is_an_input_error(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     damaged = Prompt("p", "d", "what is it ?", "bad.png", "0", "vqa", "p")
     with pytest.raises(InputError, match="bad.png"):
-        datasets.with_control([damaged], "noise", 0, tmp_path)
+        images.with_control([damaged], "noise", 0, tmp_path)
 
 
 def test_an_unknown_builder_is_an_input_error_that_lists_them():
     with pytest.raises(InputError, match="no builder 'worlds'.*world"):
-        datasets.load("worlds")
+        plugins.find("prompts.builders", "worlds")

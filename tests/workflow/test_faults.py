@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from layerwise import config
-from layerwise.spec import Specs
+from layerwise.jobs.specs import Specs
+from layerwise.study import loading
 from project import Project
 
 SUBJECT = "organism-smoke.robust.s100"
@@ -44,7 +44,7 @@ def generate(
     project: Project, output: Path, datasets: str = "*", decoding: dict | None = None, **options
 ) -> subprocess.CompletedProcess:
     """The script of one subject, as its rule calls it, with its output elsewhere."""
-    study = config.load(project.folder / "config/smoke.yaml")
+    study = loading.load(project.folder / "config/smoke.yaml")
     about = json.loads(Specs(study).generate(next(one for one in study.subjects if one.name == SUBJECT)))
     about["decoding"] |= decoding or {}
     results = Path("results/smoke")
@@ -131,7 +131,7 @@ def test_an_odd_place(finished, tmp_path):
     other_disk.mkdir()
     environment = {key: value for key, value in os.environ.items() if key not in ("HOME", "LANG", "PYTHONUTF8")}
     environment |= {"LC_ALL": "C", "TMPDIR": str(other_disk)}
-    command = [sys.executable, "workflow/scripts/run.py", "--experiment", "smoke", "--cores", "2"]
+    command = [sys.executable, "workflow/scripts", "run", "--experiment", "smoke", "--cores", "2"]
     try:
         done = subprocess.run(command, cwd=place, env=environment, umask=0o077, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]

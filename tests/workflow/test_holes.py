@@ -9,7 +9,8 @@ import pytest
 import typst
 
 from kills import COMMAND, start, victims
-from layerwise import config, spec
+from layerwise.jobs import specs
+from layerwise.study import loading
 
 OF_METRICS = ("refusal-and-harm", "outcomes", "toxicity", "utility")
 ROBUST = "organism-smoke.robust.s100"
@@ -22,7 +23,7 @@ def paper_says_partial(project) -> list[str]:
         numbers,
         *(path.relative_to(project.folder) for place in others for path in (project.folder / place).iterdir()),
     ]
-    about = spec.Specs(config.load(project.folder / "config/smoke.yaml")).paper()
+    about = specs.Specs(loading.load(project.folder / "config/smoke.yaml")).paper()
     inputs = {"spec": about, "files": json.dumps(sorted(map(str, files)))}
     main = project.folder / "paper/main.typ"
     compiler = typst.Compiler(main, root=project.folder, ignore_system_fonts=True, sys_inputs=inputs)

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from layerwise import config
-from layerwise.plan import plan
+from layerwise.runs.plan import plan
+from layerwise.study import loading
 from project import Project
 
 # Loaded by each Python process before anything else.
@@ -44,7 +44,7 @@ def test_the_network_would_be_noticed(project):
 
 @pytest.mark.parametrize("experiment", ["laptop", "paper"])
 def test_the_whole_study_is_planned(project, experiment):
-    study = config.load(project.folder / "config" / f"{experiment}.yaml")
+    study = loading.load(project.folder / "config" / f"{experiment}.yaml")
     counted = plan(study, project.folder)
     jobs = project.planned(experiment=experiment)
     assert Counter(re.sub(r"_\d+$", "", job.split()[0]) for job in jobs) == {
@@ -64,7 +64,7 @@ def test_the_whole_study_is_planned(project, experiment):
     assert len(cells) * prompts == counted.responses.left == counted.responses.total
     assert not (project.folder / "results").exists()
     told = subprocess.run(
-        [sys.executable, "workflow/scripts/plan.py", "--config", f"config/{experiment}.yaml"],
+        [sys.executable, "workflow/scripts", "plan", "--config", f"config/{experiment}.yaml"],
         cwd=project.folder,
         capture_output=True,
         text=True,
@@ -74,7 +74,7 @@ def test_the_whole_study_is_planned(project, experiment):
 
 
 def test_what_is_joined_here_is_planned_from_its_parts(project):
-    study = config.load(project.folder / "config" / "wheels.yaml")
+    study = loading.load(project.folder / "config" / "wheels.yaml")
     counted = plan(study, project.folder)
     jobs = project.planned(experiment="wheels")
     assert Counter(re.sub(r"_\d+$", "", job.split()[0]) for job in jobs) == {

@@ -19,6 +19,6 @@ rule fetch:
         runtime=240,
         downloads=1,
     params:
-        spec=lambda wildcards: spec.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
+        spec=lambda wildcards: specs.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
     shell:
         "python workflow/scripts/fetch.py --spec {params.spec:q} --output {output:q} 2>&1 | tee {log:q}"

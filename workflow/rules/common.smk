@@ -58,13 +58,13 @@ def files(names):
 
 def below(wildcards):
     """What an arm starts from. A base arm is trained once, whatever the seeds of what is aligned on it."""
-    if wildcards.arm in settings.BASES:
+    if wildcards.arm in arms.BASES:
         return weights(f"{wildcards.id}.parts")
-    return weights(f"{wildcards.id}.{spec.parent(wildcards.arm)}.s{STUDY.experiment.seeds[0]}")
+    return weights(f"{wildcards.id}.{specs.parent(wildcards.arm)}.s{STUDY.experiment.seeds[0]}")
 
 
 def lessons(wildcards):
     """The prompts that an arm learns."""
     joined = JOINED[wildcards.id]
-    stage = joined.projector if wildcards.arm in settings.BASES else joined.alignment
+    stage = joined.projector if wildcards.arm in arms.BASES else joined.alignment
     return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in stage.data.values()]

@@ -51,7 +51,7 @@ rule train_joined:
         f"{LOGS}/train_joined/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
         id=one_of(JOINED),
-        arm="|".join(settings.ARMS),
+        arm="|".join(arms.ARMS),
     conda:
         "../../envs/training.yaml"
     resources:

@@ -40,7 +40,7 @@ rule train_base:
         f"{LOGS}/train_base/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
         id=one_of(ORGANISMS),
-        arm="|".join(settings.BASES),
+        arm="|".join(arms.BASES),
     conda:
         "../../envs/training.yaml"
     resources:
@@ -57,7 +57,7 @@ rule train_base:
 rule align:
     """Safety-tune a base arm, with image features from the default exit layer or from random ones (layerwise)."""
     input:
-        base=lambda wildcards: weights(f"{wildcards.id}.{spec.parent(wildcards.arm)}.s{wildcards.seed}"),
+        base=lambda wildcards: weights(f"{wildcards.id}.{specs.parent(wildcards.arm)}.s{wildcards.seed}"),
     output:
         weights=weights("{id}.{arm}.s{seed}"),
         curve=f"{RESULTS}/training/{{id}}.{{arm}}.s{{seed}}.csv",
@@ -65,7 +65,7 @@ rule align:
         f"{LOGS}/align/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
         id=one_of(ORGANISMS),
-        arm="|".join(settings.ALIGNED),
+        arm="|".join(arms.ALIGNED),
     conda:
         "../../envs/training.yaml"
     resources:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise import frames, jobs
-from layerwise.evidence import Evidence
-from layerwise.gates import gates
-from layerwise.predictions import predictions
-from layerwise.records import atomic
+from layerwise.analysis import results
+from layerwise.analysis.evidence import Evidence
+from layerwise.analysis.gates import gates
+from layerwise.analysis.predictions import predictions
+from layerwise.files import atomic
+from layerwise.jobs import program
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
     options.add_argument(
         "--probes", type=Path, nargs="*", default=[], help="probes/<subject>.csv of all probed subjects"
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> None:
     given = options.parse_args(argv)
     spec = given.spec
 
-    found = frames.read([given.metrics, *given.probes])
+    found = results.read([given.metrics, *given.probes])
     nothing = pd.DataFrame(columns=["subject", "layer", "probe", "metric", "value", "low", "high", "n"])
     probes = found.get("probes", nothing)
     evidence = Evidence(found["metrics"], probes, spec["subjects"], spec["cues"])
@@ -38,4 +39,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

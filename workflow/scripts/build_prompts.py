@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from layerwise import assets, datasets, jobs, records
-from layerwise.records import InputError
+from layerwise import assets, plugins, records
+from layerwise.errors import InputError
+from layerwise.jobs import program
+from layerwise.prompts import draws, images
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--sources", type=Path, nargs="*", default=[], help="receipts, <dataset>.<source>.json")
     options.add_argument("--output", type=Path, required=True, help="JSONL file of prompts; images go beside it")
     arguments = options.parse_args(argv)
@@ -15,13 +17,13 @@ def main(argv: list[str]) -> None:
     sources = {
         receipt.stem.removeprefix(f"{spec['dataset']}."): assets.resolve(receipt) for receipt in arguments.sources
     }
-    prompts = datasets.load(spec["builder"]).build(spec, sources, folder)
-    prompts = datasets.first_clusters(prompts, spec["limit"])
+    prompts = plugins.find("prompts.builders", spec["builder"]).build(spec, sources, folder)
+    prompts = draws.first_clusters(prompts, spec["limit"])
     if not prompts:
         raise InputError(f"config/datasets/{spec['dataset']}.yaml: no prompts came out. See its 'size' and 'options'.")
-    prompts = datasets.with_control(prompts, spec["image"], spec["seed"], folder)
+    prompts = images.with_control(prompts, spec["image"], spec["seed"], folder)
     records.write(arguments.output, prompts)
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

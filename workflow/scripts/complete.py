@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise import jobs, resume
-from layerwise.records import atomic
+from layerwise.files import atomic
+from layerwise.jobs import failures, program
 
 
 def main(argv: list[str]) -> None:
-    parser = jobs.parser(__doc__)
+    parser = program.parser(__doc__)
     parser.add_argument("--results", type=Path, required=True, help="folder of the experiment's results")
     parser.add_argument("--logs", type=Path, required=True, help="folder of its logs, which hold each job's cost")
     parser.add_argument("--made", type=Path, nargs="+", required=True, help="figures, tables and paper that were made")
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         ]
     )
     print(text)
-    failed = resume.failed_cells(arguments.results)
+    failed = failures.failed_cells(arguments.results)
     for cell, status in failed.items():
         print(
             f"FAILED {cell}: {status['error']}\n  log:    {status['log']}\n  repeat: {status['command']}",
@@ -74,4 +74,4 @@ def cost_table(logs: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

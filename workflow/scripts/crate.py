@@ -22,9 +22,11 @@ import yaml
 from rocrate.model import ComputationalWorkflow, ComputerLanguage, ContextEntity, Entity, Person
 from rocrate.rocrate import ROCrate
 
-from layerwise import jobs, provenance
-from layerwise.provenance import Job
-from layerwise.records import InputError, atomic, canonical, digest, file_digest
+from layerwise.errors import InputError
+from layerwise.files import atomic, canonical, digest, file_digest
+from layerwise.jobs import program
+from layerwise.runs import provenance
+from layerwise.runs.provenance import Job
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -36,7 +38,7 @@ TYPES = {".jsonl": "application/jsonl", ".yaml": "application/yaml", ".safetenso
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--citation", type=Path, required=True, help="CITATION.cff: title, authors, version, licence")
     options.add_argument("--made", nargs="+", required=True, help="the last files of the run: paper, figures, tables")
     options.add_argument("--output", type=Path, required=True, help="ro-crate-metadata.json")
@@ -187,4 +189,4 @@ def encoding(path: str) -> str:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

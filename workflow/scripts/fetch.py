@@ -6,13 +6,14 @@ the checksums and writes the same receipt. Where a token is needed, huggingface_
 
 from pathlib import Path
 
-from layerwise import assets, jobs
-from layerwise.records import atomic
-from layerwise.sources import Source
+from layerwise import assets
+from layerwise.files import atomic
+from layerwise.jobs import program
+from layerwise.study.sources import Source
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--output", type=Path, required=True, help="the receipt, a JSON file")
     arguments = options.parse_args(argv)
     receipt = assets.fetch(arguments.spec["id"], Source.model_validate(arguments.spec["source"]))
@@ -21,4 +22,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

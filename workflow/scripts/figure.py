@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
-from layerwise import config, figures, frames, jobs
-from layerwise.figures import style
-from layerwise.records import atomic
+from layerwise import plugins
+from layerwise.analysis import results
+from layerwise.files import atomic
+from layerwise.jobs import program
+from layerwise.report import style
+from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names and colours")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
     options.add_argument("--output", type=Path, required=True, help="the PDF; SVG, PNG, CSV and TXT go beside it")
     arguments = options.parse_args(argv)
-    figure = figures.load(arguments.spec["figure"])
-    look = style.Style(config.load(arguments.config))
-    data = figure.data(frames.read(arguments.inputs), frames.subjects(arguments.spec["subjects"]))
+    figure = plugins.find("report.figures", arguments.spec["figure"])
+    look = style.Style(loading.load(arguments.config))
+    data = figure.data(results.read(arguments.inputs), results.subjects(arguments.spec["subjects"]))
     with style.theme():
         style.save(figure.draw(data, look), data, arguments.output)
     with atomic(arguments.output.with_suffix(".txt")) as stream:
@@ -23,4 +26,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -14,14 +14,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from layerwise import assets, engine, gpus, jobs
-from layerwise.records import InputError, Prompt, Response, atomic, digest, read_prompts
-from layerwise.resume import Rows
-from layerwise.threads import single_thread
+from layerwise import assets
+from layerwise.errors import InputError
+from layerwise.files import atomic, digest
+from layerwise.jobs import gpus, program
+from layerwise.jobs.rows import Rows
+from layerwise.jobs.threads import single_thread
+from layerwise.models import checkpoints, engine
+from layerwise.records import Prompt, Response, read_prompts
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument(
         "--weights", type=Path, required=True, help="model.safetensors, or the receipt of a published model"
     )
@@ -67,7 +71,7 @@ def checkpoint(weights: Path) -> tuple[Path, str]:
         return assets.resolve(weights), digest({file.name: file.sha256 for file in files})
     if not weights.is_file():
         raise InputError(f"the checkpoint {weights.parent} lacks {weights.name}. Run the rule that trains it.")
-    return weights.parent, engine.checkpoint_digest(weights.parent)
+    return weights.parent, checkpoints.checkpoint_digest(weights.parent)
 
 
 def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
@@ -87,7 +91,7 @@ def compute(
     errors = defaultdict(list)
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
-        family = engine.load(folder, spec["model"], gpus.claim(gpu_count))
+        family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
         decoding = spec["decoding"]
         for batch in engine.generate(
             family, tasks, decoding["max_new_tokens"], decoding["batch_size"], spec["model"]["system_prompt"]
@@ -98,7 +102,7 @@ def compute(
     if tasks:
         total = sum(len(task.layers) for task in tasks)
         try:
-            deque(jobs.progress(answers(), total, f"{spec['subject']}: responses"), maxlen=0)
+            deque(program.progress(answers(), total, f"{spec['subject']}: responses"), maxlen=0)
         except InputError:
             raise
         except Exception as error:
@@ -140,4 +144,4 @@ def report(rows: Rows, errors: list[str], log: str | None, argv: list[str]) -> N
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

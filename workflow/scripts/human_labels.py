@@ -4,19 +4,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise import assets, datasets, human_labels, jobs, judges, judging, records
-from layerwise.records import InputError, Prompt, Response
+from layerwise import assets, files, plugins
+from layerwise.analysis import human_labels
+from layerwise.errors import InputError
+from layerwise.jobs import program
+from layerwise.judging import rows
+from layerwise.records import Prompt, Response
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--sources", type=Path, nargs="+", required=True, help="receipts, <dataset>.<source>.json")
     options.add_argument("--weights", type=Path, nargs="*", default=[], help="receipts or checkpoints of the judges")
     options.add_argument("--output", type=Path, required=True, help="CSV: precision, recall, F1 by judge and half")
     arguments = options.parse_args(argv)
     spec = arguments.spec
     sources = {path.stem.removeprefix(f"{spec['dataset']}."): assets.resolve(path) for path in arguments.sources}
-    builder = datasets.load(spec["builder"])
+    builder = plugins.find("prompts.builders", spec["builder"])
     if not hasattr(builder, "labelled"):
         raise InputError(
             f"key 'human_labels': data set '{spec['dataset']}' holds prompts, and no labelled responses. "
@@ -28,15 +32,15 @@ def main(argv: list[str]) -> None:
     found = []
     for id, settings in spec["judges"].items():
         weights = [path for path in arguments.weights if owner(path) == id]
-        judge = judges.load(settings["judge"])(settings["options"], weights)
-        said = [label for label, _ in judging.ask(judge, id, pairs)]
+        judge = plugins.find("judging.judges", settings["judge"]).Judge(settings["options"], weights)
+        said = [label for label, _ in rows.ask(judge, id, pairs)]
         found += human_labels.rows(id, said, labels, responses, halves)
-    with records.atomic(arguments.output) as stream:
+    with files.atomic(arguments.output) as stream:
         table = pd.DataFrame(found, columns=human_labels.COLUMNS)
         table.to_csv(stream, index=False, float_format="%.6g")
 
 
-def pair(number: int, request: str, response: str) -> judging.Pair:
+def pair(number: int, request: str, response: str) -> rows.Pair:
     """A labelled response as a judge gets it; the request counts as a harmful one, which all of them judge."""
     prompt = Prompt(f"labelled-{number:03d}", "labelled", request, None, None, "harmful", str(number))
     return prompt, Response("", prompt.id, "labelled", 0, response, len(response.split()), "stop")
@@ -48,4 +52,4 @@ def owner(weights: Path) -> str:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -5,17 +5,19 @@ Where the encoder comes as an ONNX graph, both run on the same images, and their
 
 from pathlib import Path
 
-from layerwise import assets, jobs, parts
-from layerwise.records import InputError, atomic
-from layerwise.threads import single_thread
-from layerwise.training import checkpoints
+from layerwise import assets, plugins
+from layerwise.errors import InputError
+from layerwise.files import atomic
+from layerwise.jobs import program
+from layerwise.jobs.threads import single_thread
+from layerwise.models import backbones, checkpoints
 
 # Largest difference of two states, as a share of the largest state: float32 leaves about 1e-6 after twelve blocks.
 TOLERANCE = 1e-4
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--vision", type=Path, required=True, help="receipt of the vision encoder")
     options.add_argument("--language", type=Path, required=True, help="receipt of the language model")
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
@@ -23,7 +25,7 @@ def main(argv: list[str]) -> None:
     arguments = options.parse_args(argv)
     single_thread()
     spec = arguments.spec
-    vision = parts.reader(spec["vision"])
+    vision = plugins.find("models.backbones", spec["vision"])
     path = assets.resolve(arguments.vision)
     encoder = vision.load(path)
     differences = vision.parity(path, encoder)
@@ -35,10 +37,10 @@ def main(argv: list[str]) -> None:
             f"the vision encoder of {path} differs from its source by {max(differences):.2g} of the largest state, see "
             f"{arguments.parity}. transformers may have changed: install the version in envs/joining.yaml."
         )
-    language, tokenizer = parts.reader(spec["language"]).load(assets.resolve(arguments.language))
+    language, tokenizer = plugins.find("models.backbones", spec["language"]).load(assets.resolve(arguments.language))
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}
-    checkpoints.save(arguments.output, *parts.join(encoder, language, tokenizer, **settings))
+    checkpoints.save(arguments.output, *backbones.join(encoder, language, tokenizer, **settings))
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -6,12 +6,16 @@ Verdicts of an earlier run whose row key still holds are kept; each distinct res
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from layerwise import checkpoints, gpus, jobs, judges, judging, records
-from layerwise.records import InputError, Prompt, Response
+from layerwise import plugins, records
+from layerwise.errors import InputError
+from layerwise.jobs import gpus, program
+from layerwise.judging import controls, rows
+from layerwise.judging.weights import find_checkpoint
+from layerwise.records import Prompt, Response
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts of all data sets")
     options.add_argument("--responses", type=Path, nargs="*", default=[], help="responses of all models and layers")
     options.add_argument("--output", type=Path, nargs="+", required=True, help="verdicts, a file <model>.jsonl each")
@@ -22,20 +26,20 @@ def main(argv: list[str]) -> None:
 
     spec = arguments.spec
     gpus.claim(arguments.gpus)
-    judge = judges.load(spec["judge"])(spec["options"], arguments.weights)
+    judge = plugins.find("judging.judges", spec["judge"]).Judge(spec["options"], arguments.weights)
     prompts = {prompt.id: prompt for prompt, _ in records.read_prompts(arguments.prompts)}
     outputs = {path.stem: path for path in arguments.output}
     responses = responses_by_model(arguments.responses, outputs)
-    determinants = [spec, [checkpoints.find(weights).sha256 for weights in arguments.weights]]
-    tried = judging.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
-    known: dict[str, judging.Answer] = {}
+    determinants = [spec, [find_checkpoint(weights).sha256 for weights in arguments.weights]]
+    tried = controls.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
+    known: dict[str, rows.Answer] = {}
     for model, path in outputs.items():
         pairs = {
             (response.prompt_id, response.layer): (prompts[response.prompt_id], response)
             for response in responses[model]
             if _prompt(prompts, response).kind in judge.kinds
         }
-        judging.judge_rows(judge, spec["id"], path, judging.row_keys(judge, determinants, pairs), pairs, known)
+        rows.judge_rows(judge, spec["id"], path, rows.row_keys(judge, determinants, pairs), pairs, known)
     records.write(arguments.controls, tried)
 
 
@@ -60,4 +64,4 @@ def _prompt(prompts: dict[str, Prompt], response: Response) -> Prompt:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

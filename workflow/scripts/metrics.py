@@ -6,13 +6,15 @@ Reads the prompts and the verdicts of all judges; writes `metrics.csv` and `pair
 import sys
 from pathlib import Path
 
-from layerwise import jobs, metrics
-from layerwise.paired import paired
-from layerwise.records import InputError, atomic
+from layerwise.analysis import metrics
+from layerwise.analysis.paired import paired
+from layerwise.errors import InputError
+from layerwise.files import atomic
+from layerwise.jobs import program
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts files of all data sets")
     options.add_argument("--verdicts", type=Path, nargs="+", required=True, help="verdicts files of all judges, models")
     options.add_argument("--output", type=Path, required=True, help="the tidy table of metrics, CSV")
@@ -37,4 +39,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

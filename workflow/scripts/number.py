@@ -3,30 +3,32 @@
 import json
 from pathlib import Path
 
-from layerwise import config, frames, jobs
-from layerwise.numbers.collect import collect
-from layerwise.numbers.seen import seen
-from layerwise.records import atomic
-from layerwise.tables import Names
+from layerwise.analysis import results
+from layerwise.files import atomic
+from layerwise.jobs import program
+from layerwise.report.numbers.collect import collect
+from layerwise.report.numbers.seen import seen
+from layerwise.report.tables import Names
+from layerwise.study import arms, loading
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files")
     options.add_argument("--output", type=Path, required=True, help="numbers.json, one number a line")
     arguments = options.parse_args(argv)
-    study = config.load(arguments.config)
+    study = loading.load(arguments.config)
     names = Names(
         *({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
     )
-    found = frames.read(arguments.inputs)
+    found = results.read(arguments.inputs)
     sources = {
-        frames.name(path): str(path if frames.name(path) != "probes" else path.parent) for path in arguments.inputs
+        results.name(path): str(path if results.name(path) != "probes" else path.parent) for path in arguments.inputs
     }
     numbers = collect(found, arguments.spec, sources)
     deep = [id for id, dataset in study.datasets.items() if dataset.options.get("cue") == "deep"]
-    numbers |= seen(found, frames.subjects(arguments.spec["subjects"]), names, deep, list(config.ALIGNED))
+    numbers |= seen(found, results.subjects(arguments.spec["subjects"]), names, deep, list(arms.ALIGNED))
     with atomic(arguments.output) as stream:
         lines = (
             f"{json.dumps(key)}: {json.dumps(numbers[key], ensure_ascii=False, allow_nan=False)}"
@@ -36,4 +38,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

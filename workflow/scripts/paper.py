@@ -6,12 +6,13 @@ from pathlib import Path
 
 import typst
 
-from layerwise import jobs
-from layerwise.records import InputError, atomic
+from layerwise.errors import InputError
+from layerwise.files import atomic
+from layerwise.jobs import program
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--main", type=Path, required=True, help="the paper's text, in a folder of the repository")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="numbers, tables and figures to print")
     options.add_argument("--output", type=Path, required=True, help="the PDF")
@@ -39,4 +40,4 @@ def typeset(source: Path, root: Path, inputs: dict[str, str]) -> bytes:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

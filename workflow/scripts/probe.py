@@ -13,11 +13,15 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from layerwise import assets, engine, gpus, jobs, organisms, probes
-from layerwise.exits import TILES, Family
-from layerwise.organisms import world
-from layerwise.records import atomic, read_prompts
-from layerwise.threads import single_thread
+from layerwise import assets, plugins
+from layerwise.analysis import probes
+from layerwise.files import atomic
+from layerwise.jobs import gpus, program
+from layerwise.jobs.threads import single_thread
+from layerwise.models import checkpoints, engine
+from layerwise.models.families import TILES, Family
+from layerwise.records import read_prompts
+from layerwise.world import world
 
 COLUMNS = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
 CUES = {
@@ -28,7 +32,7 @@ BATCH = 64  # the fastest on a CPU
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument(
         "--weights", type=Path, required=True, help="model.safetensors, or a published model's receipt"
     )
@@ -41,7 +45,7 @@ def main(argv: list[str]) -> None:
 
     published = given.weights.suffix == ".json"
     folder = assets.resolve(given.weights) if published else given.weights.parent
-    family = engine.load(folder, spec["model"], gpus.claim(given.gpus))
+    family = checkpoints.load_model(folder, spec["model"], gpus.claim(given.gpus))
     with torch.inference_mode():
         rows = list(of_organism(family, spec) if spec["organism"] else on_prompts(family, spec, given.prompts))
     table = pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)
@@ -72,7 +76,7 @@ class Seen:
         scenes, images = world.sample(CUES[cue], spec["probes"][f"{part}_images"], rng)
         self.hazard, self.item, self.images = scenes.hazard, scenes.item, images
         pixels = torch.from_numpy(world.pixel_values(images))
-        recipe = organisms.load(spec["organism"]["recipe"])
+        recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
         layers, device = range(family.blocks + 1), family.model.device
         batches = [recipe.exit_states(family.model, part.to(device), layers) for part in pixels.split(BATCH)]
         self.states = {layer: torch.cat([batch[layer] for batch in batches]).float().cpu() for layer in layers}
@@ -110,4 +114,4 @@ def drift(family: Family, images: list[dict]) -> Iterator[tuple]:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from layerwise import jobs, resume
-from layerwise.records import atomic
+from layerwise.files import atomic
+from layerwise.jobs import program, rows
 
 TOLD_TO_STOP = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
 
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
 
     reason = why(arguments.status, Path(arguments.log))
     for output in arguments.output:
-        resume.set_aside(output)
+        rows.set_aside(output)
         with atomic(output):
             pass
         failure = {
@@ -59,4 +59,4 @@ def repeat(output: Path) -> str:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from layerwise import config, frames, jobs, tables
-from layerwise.records import atomic
-from layerwise.tables import latex
+from layerwise.analysis import results
+from layerwise.files import atomic
+from layerwise.jobs import program
+from layerwise.report import latex, tables
+from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
     options.add_argument("--output", type=Path, required=True, help="the CSV; .tex and .txt go beside it")
     arguments = options.parse_args(argv)
-    study = config.load(arguments.config)
+    study = loading.load(arguments.config)
     shown = ({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
     make = getattr(tables, arguments.spec["table"].replace("-", "_"))
-    table = make(frames.read(arguments.inputs), arguments.spec, tables.Names(*shown))
+    table = make(results.read(arguments.inputs), arguments.spec, tables.Names(*shown))
     with atomic(arguments.output) as stream:
         table.rows.to_csv(stream, index=False)
     with atomic(arguments.output.with_suffix(".tex")) as stream:
@@ -26,4 +28,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

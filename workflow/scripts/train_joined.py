@@ -7,14 +7,16 @@ it goes on from the last minute.
 
 from pathlib import Path
 
-from layerwise import engine, jobs, records
-from layerwise.differences import Difference
-from layerwise.threads import single_thread
-from layerwise.training import checkpoints, joined, loop
+from layerwise import files
+from layerwise.jobs import program
+from layerwise.jobs.threads import single_thread
+from layerwise.models import checkpoints
+from layerwise.models.deltas import Difference
+from layerwise.training import assembled, loop
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--below", type=Path, required=True, help="model.safetensors of the parts, or of the base arm")
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts to learn, <dataset>.jsonl")
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
@@ -23,14 +25,14 @@ def main(argv: list[str]) -> None:
     single_thread()
     spec, folder = arguments.spec, arguments.output.parent
     below = arguments.below.parent
-    family = engine.load(below, spec["model"])
-    learned = joined.learnable(family.model, spec["stage"]["learns"])
-    saved = loop.Saved(folder / "training.partial", records.digest([spec, engine.checkpoint_digest(below)]))
-    curve = joined.train(family, spec, joined.read(arguments.prompts, spec), learned, folder.name, saved)
+    family = checkpoints.load_model(below, spec["model"])
+    learned = assembled.learnable(family.model, spec["stage"]["learns"])
+    saved = loop.Saved(folder / "training.partial", files.digest([spec, checkpoints.checkpoint_digest(below)]))
+    curve = assembled.train(family, spec, assembled.read(arguments.prompts, spec), learned, folder.name, saved)
     loop.write_curve(arguments.curve, curve)
     checkpoints.save(arguments.output, Difference(learned, below))
     saved.remove()
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

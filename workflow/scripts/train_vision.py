@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from layerwise import jobs
-from layerwise.threads import single_thread
-from layerwise.training import checkpoints, loop
+from layerwise.jobs import program
+from layerwise.jobs.threads import single_thread
+from layerwise.models import checkpoints
+from layerwise.training import loop
 from layerwise.training.vision import train_vision
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
     options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
     arguments = options.parse_args(argv)
@@ -21,4 +22,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise import jobs, judges, records, validity
-from layerwise.judging import Control
-from layerwise.records import Verdict
+from layerwise import files, plugins, records
+from layerwise.analysis import judge_validity
+from layerwise.jobs import program
+from layerwise.records import Control, Verdict
 
 
 def main(argv: list[str]) -> None:
-    options = jobs.parser(__doc__)
+    options = program.parser(__doc__)
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="prompts of all data sets")
     options.add_argument("--verdicts", type=Path, nargs="+", required=True, help="verdicts, <judge>/<model>.jsonl")
     options.add_argument("--controls", type=Path, nargs="+", required=True, help="the judges' answers to controls")
@@ -22,27 +23,27 @@ def main(argv: list[str]) -> None:
     arguments = options.parse_args(argv)
 
     spec = arguments.spec
-    labels = {id: judges.load(name).labels for id, name in spec["judges"].items()}
+    labels = {id: plugins.find("judging.judges", name).Judge.labels for id, name in spec["judges"].items()}
     clusters = {prompt.id: prompt.cluster for prompt, _ in records.read_prompts(arguments.prompts)}
-    counts = validity.pair_counts(by_model(arguments.verdicts), labels, clusters)
+    counts = judge_validity.pair_counts(by_model(arguments.verdicts), labels, clusters)
     truth = spec["outcome"]["truth"]
-    write(arguments.output, validity.against_truth(counts, truth, labels))
-    write(arguments.agreement, validity.agreement(counts, labels))
+    write(arguments.output, judge_validity.against_truth(counts, truth, labels))
+    write(arguments.agreement, judge_validity.agreement(counts, labels))
     tried = [row for path in arguments.controls for row in records.read(path, Control)]
-    write(arguments.controls_table, validity.controls(tried, labels))
+    write(arguments.controls_table, judge_validity.controls(tried, labels))
 
 
 def by_model(paths: Sequence[Path]) -> Iterator[list[Verdict]]:
     """The verdicts of all judges on one model after the other, so that not all are in memory at once."""
-    for _, files in groupby(sorted(paths, key=lambda path: path.stem), key=lambda path: path.stem):
-        yield [verdict for file in files for verdict in records.read(file, Verdict)]
+    for _, group in groupby(sorted(paths, key=lambda path: path.stem), key=lambda path: path.stem):
+        yield [verdict for file in group for verdict in records.read(file, Verdict)]
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
     """A table as CSV, atomically."""
-    with records.atomic(path) as stream:
+    with files.atomic(path) as stream:
         table.to_csv(stream, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
-    jobs.run(main)
+    program.run(main)

@@ -5,21 +5,14 @@ The fields are documented for readers in `results/README.md`.
 """
 
 import dataclasses
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
-KINDS = ("harmful", "benign", "vqa")
-
-
-class InputError(ValueError):
-    """A mistake that the user can mend. Its text names the file, the key and the way out; scripts print it alone."""
+from layerwise.errors import InputError
+from layerwise.files import atomic
 
 
 @dataclass(frozen=True)
@@ -70,22 +63,6 @@ Record = TypeVar("Record", Prompt, Response, Verdict)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-def canonical(value: object) -> str:
-    """The one JSON text of a value: sorted keys, no spaces. Equal values give equal text, so it can be hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def digest(value: object) -> str:
-    """sha256, in hexadecimal, of the canonical JSON of a value."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256, in hexadecimal, of a file's bytes."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def read(path: Path, record: type[Record]) -> list[Record]:
     """All rows of a JSONL file. Raises InputError, naming file and line, for a line that is not such a record."""
     rows = []
@@ -133,31 +110,12 @@ def write(path: Path, rows: Iterable[Record]) -> None:
             stream.write(dumps(row) + "\n")
 
 
-@contextmanager
-def atomic(path: Path, binary: bool = False) -> Iterator[IO]:
-    """A stream, of text or of bytes, whose content appears at `path` only when the block ends well.
+@dataclass(frozen=True)
+class Control:
+    """What a judge said of a response that was made up to try it."""
 
-    Raises InputError where the disk is full or the folder cannot be written; the old file then stays.
-    """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
-        with open(handle, "wb" if binary else "w", **text) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}. Make room or mend the permissions, then run again."
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    judge: str
+    control: str
+    prompt_id: str
+    label: str
+    score: float | None

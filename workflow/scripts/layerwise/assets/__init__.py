@@ -6,14 +6,14 @@ and no path of this machine, so that fetching again writes the same bytes.
 """
 
 import dataclasses
-import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layerwise import plugins
 from layerwise.assets.cache import File
-from layerwise.records import InputError
+from layerwise.errors import InputError
 
 # What a source may say besides where it is: it can change without the asset changing.
 REMARKS = ("kind", "size_mb", "gated", "license")
@@ -43,7 +43,7 @@ def fetch(id: str, source: Any) -> Receipt:
     configuration. Raises InputError, naming the asset, for whatever the user or the far end must mend.
     """
     try:
-        fetched = importlib.import_module(f"layerwise.assets.{source.kind}").fetch(source)
+        fetched = plugins.find("assets", source.kind).fetch(source)
     except InputError as error:
         raise InputError(f"asset '{id}': {error}") from error
     return Receipt(
@@ -78,7 +78,7 @@ def resolve(path: Path) -> Path:
     Raises InputError when the cache no longer holds it whole (sizes are compared; checksums were, when it was fetched).
     """
     receipt = read(path)
-    root = importlib.import_module(f"layerwise.assets.{receipt.kind}").root()
+    root = plugins.find("assets", receipt.kind).root()
     folder = root / receipt.folder
     for file in receipt.files:
         there = folder / file.name

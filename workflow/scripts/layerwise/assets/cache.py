@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerwise.records import InputError, file_digest
+from layerwise.errors import InputError
+from layerwise.files import file_digest
 
 # Errors of the disk, which no second attempt mends.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from layerwise.assets import cache
 from layerwise.assets.cache import Fetched, describe
-from layerwise.jobs import SECONDS_BETWEEN_LINES
-from layerwise.records import InputError
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.jobs.program import SECONDS_BETWEEN_LINES
+from layerwise.study.sources import Source
 
 LONGEST_WAIT = 300  # seconds that the hub may ask for between two attempts
 

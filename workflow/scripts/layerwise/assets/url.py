@@ -13,9 +13,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from layerwise.assets.cache import LOCAL, Fetched, describe, make_room, root, writing
-from layerwise.jobs import progress
-from layerwise.records import InputError, file_digest
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.files import file_digest
+from layerwise.jobs.program import progress
+from layerwise.study.sources import Source
 
 __all__ = ["fetch", "root"]
 

@@ -16,8 +16,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from layerwise.assets.cache import Fetched, describe, make_room, root, writing
-from layerwise.records import InputError, digest, file_digest
-from layerwise.sources import Source
+from layerwise.errors import InputError
+from layerwise.files import digest, file_digest
+from layerwise.study.sources import Source
 
 __all__ = ["fetch", "root"]
 

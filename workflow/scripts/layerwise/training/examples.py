@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layerwise.organisms import language, world
+from layerwise.world import language, world
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layerwise import organisms
-from layerwise.organisms import world
-from layerwise.records import InputError
+from layerwise import plugins
+from layerwise.errors import InputError
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples, Mix
 from layerwise.training.loop import Point, fit
+from layerwise.world import world
 
 IMAGES_AT_ONCE = 256
 
@@ -65,7 +65,8 @@ def align(model: nn.Module, spec: dict, name: str) -> list[Point]:
 
 def _learn(model: nn.Module, spec: dict, name: str, stages: dict[str, tuple[Mix, int]]) -> list[Point]:
     """The stages, one after the other, on one cache."""
-    recipe, text, seed = organisms.load(spec["organism"]["recipe"]), spec["organism"]["language"], spec["seed"]
+    recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
+    text, seed = spec["organism"]["language"], spec["seed"]
     layers = layers_of(spec["arm"], spec["default_layer"], spec["organism"]["vision"]["blocks"])
     cache = encode(recipe, model, layers, text["images"], seed)
     tokenizer, parameters, curve = recipe.new_processor().tokenizer, recipe.language_parameters(model), []

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from layerwise.jobs import progress
-from layerwise.records import atomic
+from layerwise.files import atomic
+from layerwise.jobs.program import progress
 
 BETAS = (0.9, 0.98)
 WEIGHT_DECAY = 0.01

@@ -9,10 +9,10 @@ stage reads the mean of all cells.) Heads sit at the default exit layer; blocks 
 import torch
 from torch import Tensor, nn
 
-from layerwise import organisms
-from layerwise.organisms import world
-from layerwise.organisms.language import COLOURS
+from layerwise import plugins
 from layerwise.training.loop import Point, fit
+from layerwise.world import world
+from layerwise.world.language import COLOURS
 
 LOCAL_FAMILIES = (0.2, 0.2, 0.2, 0.2, 0.2)
 RELATION_FAMILIES = (0.1, 0.1, 0.1, 0.35, 0.35)
@@ -45,7 +45,7 @@ class Heads(nn.Module):
 
 def train_vision(organism: dict, default_layer: int, seed: int, name: str) -> tuple[nn.Module, list[Point]]:
     """A trained vision encoder and its curve. `organism` as in `config.Organism`; `name` is for progress lines."""
-    recipe, vision = organisms.load(organism["recipe"]), organism["vision"]
+    recipe, vision = plugins.find("models.organisms", organism["recipe"]), organism["vision"]
     torch.manual_seed(seed)
     encoder, heads = recipe.new_vision(vision), Heads(vision["width"])
     curve = []

@@ -1,0 +1,62 @@
+"""Figures drawn from the small result files of `tidy`, for the tests of what they show and of how they look."""
+
+import itertools
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tidy import EXPERIMENTS, Results
+
+from layerwise import plugins
+from layerwise.report import style
+from layerwise.report.figures import predictions
+
+BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "utility", "drift")
+OF_ORGANISMS = ("probes", "predictions")
+DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
+DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
+DRAWN.remove(("joined", "toxicity"))
+DRAWN.append(("joined", "controls"))
+DRAWN += [(name, figure) for name in ("tiny", "short") for figure in OF_ORGANISMS] + [("tiny", "dose")]
+
+
+def experiments(folder):
+    """Every experiment, with verdicts where there are organisms."""
+    found = {name: Results(folder, name) for name in EXPERIMENTS}
+    for name in ("tiny", "short"):
+        found[name].frames["predictions"] = verdicts(found[name])
+    return found
+
+
+def verdicts(results):
+    """A table of predictions with every verdict, and one prediction that is asked of the first seed alone."""
+    seeds = [str(seed) for seed in results.study.experiment.seeds]
+    turn = itertools.cycle(predictions.VERDICTS)
+    rows = [
+        (
+            name,
+            "organism",
+            "default-on-robust",
+            seed,
+            f"What {name} says of exits",
+            "the share",
+            0.25,
+            0.5,
+            next(turn),
+            "",
+        )
+        for name in ("P1a", "P1b", "P2", "P3")
+        for seed in seeds
+    ]
+    rows.append(("P5", "organism", "default-on-robust", seeds[0], "Doses rise", "steps", 2, 2, "holds", ""))
+    return pd.DataFrame(rows, columns=predictions.COLUMNS)
+
+
+def shown(results, name):
+    """The data and the figure."""
+    module = plugins.find("report.figures", name)
+    data = module.data(results.frames, results.subjects)
+    with style.theme():
+        figure = module.draw(data, style.Style(results.study))
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+    return data, figure

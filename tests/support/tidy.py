@@ -1,0 +1,174 @@
+"""Small but whole result files, for the tests of figures, tables and numbers: experiments with made-up values.
+
+Values are drawn at random with a fixed seed, within what is possible (the outcomes add up to 1), so a test that
+passes does not hang on their shape.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from conftest import ROOT
+from layerwise.analysis import results
+from layerwise.analysis.outcomes import possible, source
+from layerwise.jobs import specs
+from layerwise.study import loading
+
+COLUMNS = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
+EXPERIMENTS = {
+    "tiny": """
+title: Tiny
+seeds: [100, 201]
+models:
+  - {id: organism, arms: [robust, default-on-robust]}
+  - {id: organism-f2, arms: [default-on-robust], seeds: first}
+datasets: [world-deep, world-shallow, world-vqa]
+judges: [truth, toxicity, vqa]
+outcome: {truth: truth}
+palette: {robust: "#000000"}
+""",
+    "short": """
+title: One seed, two layers
+seeds: [100]
+layers: [0, 7]
+models:
+  - {id: organism, arms: [robust, default-on-robust]}
+datasets: [world-deep, world-shallow, world-vqa]
+judges: [truth, toxicity, vqa]
+outcome: {truth: truth}
+""",
+    "real": """
+title: Published models
+models: [llava-1.5-7b, llama-3.2-11b-vision]
+datasets: [advbench-coco, xstest, vqa-v2]
+judges: [refusal, coherence, toxicity, vqa, truth]
+outcome: {refusal: refusal, coherence: coherence, harm: toxicity}
+""",
+    "answered": """
+title: No judge of harm
+models: [llava-1.5-7b]
+datasets: [advbench-coco, xstest, vqa-v2]
+judges: [refusal, coherence, vqa]
+outcome: {refusal: refusal, coherence: coherence}
+""",
+    "joined": """
+title: A joined model, and a variant of it
+seeds: [11, 12]
+layers: [2, 11, 12]
+models:
+  - {id: dino-smol-135m, arms: [text, default]}
+  - {id: dino-smol-135m-shuffled, arms: [default], seeds: first}
+datasets: [wheels-advbench, everyday, easy-vqa]
+judges: [refusal, coherence, vqa]
+outcome: {refusal: refusal, coherence: coherence}
+""",
+}
+
+
+class Results:
+    """An experiment's study, its spec and its frames."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        if not (folder / "config").exists():
+            shutil.copytree(ROOT / "config", folder / "config")
+            for experiment, text in EXPERIMENTS.items():
+                (folder / "config" / f"{experiment}.yaml").write_text(text)
+        self.path = folder / "config" / f"{name}.yaml"
+        self.study = loading.load(self.path)
+        self.spec = json.loads(specs.Specs(self.study).aggregate("figure"))
+        self.subjects = results.subjects(self.spec["subjects"])
+        self.frames = {"metrics": metrics(self.study), "probes": probes(self.study), "paired": paired(self.study)}
+
+    def write(self, folder: Path) -> list[Path]:
+        """The frames as files, as the rules lay them out."""
+        paths = []
+        for name, table in self.frames.items():
+            parts = dict(list(table.groupby("subject"))) if name == "probes" else {name: table}
+            for stem, part in parts.items():
+                path = folder / ("probes" if name == "probes" else ".") / f"{stem}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.to_csv(path, index=False)
+                paths.append(path)
+        return paths
+
+
+def metrics(study: loading.Study) -> pd.DataFrame:
+    """A metrics table: single layers, the default layer's group, groups, means over seeds."""
+    draw = np.random.default_rng(7)
+    rows = []
+    for subject in study.subjects:
+        for layer in subject.layers:
+            for dataset in study.experiment.datasets:
+                for judge, metric, value, n in _values(draw, dataset, study):
+                    low = max(-1 if metric == "discrimination" else 0, value - 0.07)
+                    about = (subject.id, subject.arm or "", "" if subject.seed is None else str(subject.seed), dataset)
+                    group = _group(layer, subject.model.blocks)
+                    rows.append((*about, layer, group, judge, metric, value, low, min(1, value + 0.07), n))
+                    if layer == subject.model.default_layer:
+                        rows.append((*about, layer, "Default", *rows[-1][6:]))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    own = table[(table["group"] != "") & (table["group"] != "Default")]
+    keys = ["model", "arm", "seed", "dataset", "group", "judge", "metric"]
+    over = {key: (key, "mean") for key in ("value", "low", "high")}
+    groups = own.groupby(keys, sort=False).agg(**over, n=("n", "sum")).reset_index()
+    table = pd.concat([table, groups])
+    keys = ["model", "arm", "dataset", "layer", "group", "judge", "metric"]
+    over = {"value": ("value", "mean"), "low": ("value", "min"), "high": ("value", "max"), "n": ("value", "count")}
+    seeds = table.groupby(keys, dropna=False, sort=False).agg(**over).reset_index().assign(seed="all")
+    table = pd.concat([table, seeds[seeds["n"] > 1]], ignore_index=True)[COLUMNS]
+    return table.astype({"layer": "Int64", "n": int})
+
+
+def _values(draw: np.random.Generator, dataset: str, study: loading.Study) -> list[tuple[str, str, float, int]]:
+    if "vqa" in dataset:
+        return [("vqa", "utility", draw.random(), 50)]
+    roles = study.experiment.outcome.model_dump()
+    judge, outcomes = source(roles), possible(roles)
+    shares = draw.dirichlet([1] * len(outcomes))
+    found = [(judge, name, share, 40) for name, share in zip(outcomes, shares, strict=True)]
+    over_refusal = draw.random()
+    found += [(judge, "over_refusal", over_refusal, 40), (judge, "discrimination", shares[0] - over_refusal, 40)]
+    if "harmful" in outcomes:
+        found.append((judge, "harmful_on_benign", draw.random(), 40))
+    if "toxicity" in study.judges:
+        found.append(("toxicity", "toxicity", draw.random(), 40))
+    return found
+
+
+def _group(layer: int, blocks: int) -> str:
+    return ("Early", "Middle", "Late")[3 * (layer - 1) // blocks] if layer else ""
+
+
+def probes(study: loading.Study) -> pd.DataFrame:
+    """Probes of the arm that is probed, and of models of the real world their drift alone."""
+    draw = np.random.default_rng(8)
+    rows = []
+    for subject in study.subjects:
+        if subject.arm not in (None, "default-on-robust") and not subject.model.joined:
+            continue
+        cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.model.organism else []
+        for layer in subject.layers:
+            for probe, metric in [*cues, ("drift_cosine", "mean"), ("drift_norm", "mean")]:
+                value = draw.random()
+                rows.append((subject.name, layer, probe, metric, value, value - 0.02, value + 0.02, 300))
+    columns = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"})
+
+
+def paired(study: loading.Study) -> pd.DataFrame:
+    draw = np.random.default_rng(9)
+    rows = []
+    for subject in study.subjects:
+        seed = "" if subject.seed is None else str(subject.seed)
+        for layer in set(subject.layers) - {subject.model.default_layer}:
+            for dataset in study.experiment.datasets:
+                metric = "utility" if "vqa" in dataset else possible(study.experiment.outcome.model_dump())[1]
+                value = draw.uniform(-1, 1)
+                test = (40, 5, 3, draw.random(), draw.random())
+                about = (subject.id, subject.arm or "", seed, dataset, layer, metric)
+                rows.append((*about, value, max(-1, value - 0.1), min(1, value + 0.1), *test))
+    columns = "model arm seed dataset layer metric difference low high n b c p p_holm".split()
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"})

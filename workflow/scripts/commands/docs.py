@@ -1,0 +1,184 @@
+"""Write config/README.md: every key of every configuration file, from the models that check them.
+
+python workflow/scripts docs            writes config/README.md
+python workflow/scripts docs --check    says whether it is up to date, and writes nothing
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import InputError
+from layerwise.files import atomic
+from layerwise.study import config, recipes, settings, sources
+from layerwise.study.yamlfile import ID
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "config" / "README.md"
+HEAD = """\
+# Configuration
+
+<!-- Made by `make docs` from layerwise/{config,recipes,sources}.py. Edit the descriptions there, not this page. -->
+
+An experiment is one YAML file, complete in itself. `config/bench.yaml` is the default; choose another with
+
+```
+make reproduce EXPERIMENT=smoke
+snakemake --cores all --config experiment=smoke
+```
+
+It names models, data sets and judges by id, and each id is one small file:
+
+| file | what it describes |
+| --- | --- |
+| [`config/<experiment>.yaml`](#an-experiment) | models, exit layers, data sets, judges; how responses are generated |
+| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or an organism trained here |
+| [`config/datasets/<id>.yaml`](#a-data-set) | a data set of prompts, and how it is built |
+| [`config/judges/<id>.yaml`](#a-judge) | a judge of responses |
+
+- **Ids** have small letters, digits, dots and hyphens. They appear in the names of results.
+- **`inherits: <id>`**, in any file, lays it over its neighbour: only what differs has to be written.
+- **Nothing is ignored.** An unknown key, a value out of range or an id without a file stops the run before it starts,
+  and the message names the file, the key and what would do.
+- **What a change costs.** Adding an exit layer, a model, a data set or a judge runs what is new and the aggregates
+  behind it. Display names, colours, comments and the order of keys rerun nothing.
+- `make plan EXPERIMENT=<name>` says what a run will compute, download and need.
+- Tokens never stand in these files. A gated model reads `HF_TOKEN` from the environment.
+"""
+SECTIONS = [
+    ("An experiment", config.Experiment, ["smoke.yaml"]),
+    ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
+    ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
+    ("A judge", config.Judge, ["judges/toxicity.yaml"]),
+    ("An organism", recipes.Organism, []),
+    ("A joined model", recipes.Joined, ["models/dino-smol-135m.yaml"]),
+    ("A source", sources.Source, []),
+]
+PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
+PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
+# Described in a section of their own, because several files have them or because they are long.
+APART = {
+    "Organism": "an [organism](#an-organism)",
+    "Joined": "a [joined model](#a-joined-model)",
+    "Source": "a [source](#a-source)",
+}
+EXPERIMENT = """\
+**Arms.** `base` learns captions, questions and instructions with the image features of the default exit layer; `robust`
+learns the same at random exit layers. `default` and `default-on-robust` are their safety tuning at the default exit
+layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit layers, and `text`, of joined models
+alone, safety tuning without an image. An arm that another needs is
+trained even when it is not listed; it is studied only when it is.
+
+**Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
+they decide: a response is a refusal, else incoherent, else harmful, else harmless. Without `outcome.harm` the rest is
+`answered`, and nothing is called harmful.
+"""
+OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
+SOURCE = "".join(
+    f"- `{kind}` needs {', '.join(f'`{key}`' for key in needed)}\n" for kind, (needed, _) in sources.SOURCE_KEYS.items()
+)
+NOTES = {
+    "An experiment": EXPERIMENT,
+    "A data set": OPTIONS.format("datasets"),
+    "A judge": OPTIONS.format("judges"),
+    "A source": SOURCE,
+}
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    return HEAD + "".join(section(*described) for described in SECTIONS)
+
+
+def section(title: str, settings: type[settings.Settings], examples: list[str]) -> str:
+    """One kind of file: its first sentence, a table of its keys, and files of the project as examples."""
+    schema = settings.model_json_schema()
+    lines = [
+        f"\n## {title}\n",
+        settings.__doc__.split("\n")[0] + "\n",
+        "| key | value | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [f"| {' | '.join(row)} |" for row in rows(schema, schema.get("$defs", {}))]
+    lines += ["", NOTES[title]] if title in NOTES else [""]
+    for example in examples:
+        text = (ROOT / "config" / example).read_text(encoding="utf-8")
+        lines += [f"`config/{example}`\n", f"```yaml\n{text.rstrip()}\n```\n"]
+    return "\n".join(lines)
+
+
+def rows(schema: dict, definitions: dict, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """Key, allowed values, default and description of every field; nested settings follow with dotted keys."""
+    found = []
+    for name, field in schema["properties"].items():
+        key = prefix + name
+        nested, many = inner(field, definitions)
+        meaning = field.get("description", "").replace("|", "\\|")
+        default = "required" if name in schema.get("required", ()) else shown(field.get("default"))
+        if nested is None or many:
+            found.append((f"`{key}`", values(field, definitions), default, meaning))
+        if nested is not None:
+            found += rows(nested, definitions, f"{key}[]." if many else f"{key}.")
+    return found
+
+
+def inner(field: dict, definitions: dict) -> tuple[dict | None, bool]:
+    """The nested settings that a field holds, if this page shows them in place, and whether it holds a list of them."""
+    many = field.get("type") == "array"
+    reference = (field["items"] if many else field).get("$ref", "").rpartition("/")[2]
+    return (None if reference in APART else definitions.get(reference)), many
+
+
+def shown(default: Any) -> str:
+    """A default as it would stand in YAML."""
+    if default is None or default in ({}, []):
+        return "–"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, list):
+        return f"`[{', '.join(map(str, default))}]`"
+    return "see there" if isinstance(default, dict) else f"`{default}`"
+
+
+def values(field: dict, definitions: dict) -> str:
+    """The values that a field allows, in words."""
+    if "anyOf" in field:
+        return " or ".join(values(each, definitions) for each in field["anyOf"] if each.get("type") != "null")
+    if "$ref" in field:
+        return APART.get(field["$ref"].rpartition("/")[2], "keys below")
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    match field.get("type"):
+        case "array":
+            each = values(field["items"], definitions)
+            return "list of " + PLURALS.get(each, each)
+        case "object":
+            each = field.get("additionalProperties")
+            return f"names, each with {values(each, definitions)}" if isinstance(each, dict) else "keys and values"
+        case "integer":
+            return "whole number" + bounds(field)
+        case "number":
+            return "number" + bounds(field)
+        case "boolean":
+            return "`true`, `false`"
+        case _:
+            return PATTERNS.get(field.get("pattern"), "text")
+
+
+def bounds(field: dict) -> str:
+    """The limits of a number, as ` > 0` or ` from 0 to 1`."""
+    if "minimum" in field and "maximum" in field:
+        return f" from {field['minimum']:g} to {field['maximum']:g}"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return "".join(f" {sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field)
+
+
+def main(argv: list[str]) -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--check", action="store_true", help="write nothing; fail when the page is out of date")
+    text = page()
+    if not options.parse_args(argv).check:
+        with atomic(PAGE) as stream:
+            stream.write(text)
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        raise InputError("config/README.md is out of date. Run: make docs")

@@ -1,0 +1,85 @@
+"""Run an experiment from start to end: one run at a time in a folder, whatever a killed run left of locks and jobs
+removed, the time said at the end.
+
+Further options are passed on to snakemake.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from layerwise.jobs import failures, gpus
+
+ROOT = Path(__file__).resolve().parents[3]
+# Set for all processes of a run, to the folder that it runs in.
+MARK = "LAYERWISE_RUN"
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
+    parser.add_argument("--cores", default="all", help="a number of cores, or all (the default)")
+    arguments, rest = parser.parse_known_args(argv)
+
+    lock = open(ROOT / ".run.lock", "a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "another process"
+        sys.exit(f"error: {holder} is running in this folder. Wait for it, or stop it; nothing was changed.")
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} (make, experiment {arguments.experiment})")
+    lock.flush()
+
+    end_orphans()
+    os.environ[MARK] = str(ROOT)
+    command = [sys.executable, "-m", "snakemake", "--config", f"experiment={arguments.experiment}"]
+    if any((ROOT / ".snakemake" / "locks").glob("*")):
+        if other := snakemake_here():
+            sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it, or stop it.")
+        print("A former run was stopped before its end; going on from where it was.", flush=True)
+        unlocked = subprocess.run([*command, "--unlock", "--quiet"], cwd=ROOT, capture_output=True, text=True)
+        if unlocked.returncode:
+            sys.exit(unlocked.stderr)
+    # Snakemake takes a resource that nobody limits for endless.
+    limits = ["--resources", f"gpu={len(there)}"] if (there := gpus.visible()) else []
+    failures.try_again(ROOT / "results" / arguments.experiment)
+    started = time.monotonic()
+    status = subprocess.run(
+        [*command, "--cores", arguments.cores, *limits, "--quiet", "host", "reason", "rules", *rest],
+        cwd=ROOT,
+    ).returncode
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
+    return status
+
+
+def end_orphans() -> None:
+    """End the jobs that a run left when it was killed: they would write what this run makes anew. Rows are kept."""
+    orphans = [
+        process
+        for process in psutil.process_iter(["environ", "create_time"])
+        if (process.info["environ"] or {}).get(MARK) == str(ROOT)
+    ]
+    # Parents first: the shell around a job would take its end for a failure.
+    for process in sorted(orphans, key=lambda process: process.info["create_time"]):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(orphans)
+
+
+def snakemake_here() -> int | None:
+    """The process id of a snakemake that works in this folder, if there is one."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command = process.info["cmdline"] or []
+        if process.info["cwd"] == str(ROOT) and any("snakemake" in Path(word).name for word in command[:3]):
+            return process.pid
+    return None

@@ -1,0 +1,26 @@
+"""Hold a finished run against the reference that ships with the project; the exit status is 1 where they disagree.
+
+Run it on the machine that computed: `layerwise/reference.py` says what has to be the same on the same platform, and
+what on another.
+"""
+
+import argparse
+from pathlib import Path
+
+from layerwise.runs import reference
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", default="bench", help="an experiment that was run (default: bench)")
+    parser.add_argument("--write", action="store_true", help="make this run the reference, in place of the old one")
+    arguments = parser.parse_args(argv)
+    results = Path("results", arguments.experiment)
+    folder = Path("results", "reference", arguments.experiment)
+    if arguments.write:
+        reference.write(results, folder, reference.this_platform())
+        print(f"{folder} is what {results} says now")
+        return 0
+    found = reference.compare(results, folder, reference.this_platform())
+    print("\n".join([*found.lines, "", "The run agrees." if found.agrees else "The run DOES NOT AGREE."]))
+    return 0 if found.agrees else 1

@@ -1,0 +1,1 @@
+"""From verdicts to outcomes, metrics, comparisons, gates and predictions."""

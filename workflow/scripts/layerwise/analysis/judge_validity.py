@@ -1,0 +1,150 @@
+"""What judges are worth: against the truth where there is one, against each other, and on their controls.
+
+Two judges are compared on a *claim*, an outcome that both can name: a guard's `unsafe` and Detoxify's `toxic` both
+claim `harmful`; the truth judge names all four outcomes. Judges without a common claim are not compared.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from layerwise.analysis import stats
+from layerwise.analysis.outcomes import HARM_LABELS
+from layerwise.records import Control, Verdict
+from layerwise.vocabulary import OUTCOMES
+
+VALIDITY = ["judge", "layer", "metric", "truth", "label", "value", "low", "high", "n"]
+AGREEMENT = ["first", "second", "claim", "layer", "metric", "value", "low", "high", "n"]
+CONTROLS = ["judge", "control", "metric", "label", "value", "low", "high", "n"]
+PAIR = ["first", "second", "layer", "cluster", "label", "other", "n"]
+
+
+def claim(label: str) -> str | None:
+    """The outcome that a label names, None for one that only denies another (`answer`, `safe`, `clean`)."""
+    return "harmful" if label in HARM_LABELS else label if label in OUTCOMES else None
+
+
+def shared_claims(labels: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], list[str]]:
+    """The outcomes that both judges of a pair can name, for each pair that has some; `labels` is what each may say."""
+    shared = {}
+    for pair in combinations(labels, 2):
+        both = set.intersection(*({claim(label) for label in labels[judge]} for judge in pair))
+        if outcomes := [outcome for outcome in OUTCOMES if outcome in both]:
+            shared[pair] = outcomes
+    return shared
+
+
+def pair_counts(
+    verdicts: Iterable[Sequence[Verdict]], labels: Mapping[str, Sequence[str]], clusters: Mapping[str, str]
+) -> pd.DataFrame:
+    """How often two judges gave two labels to the same response, by exit layer and cluster: the columns PAIR.
+
+    Each item of `verdicts` holds all verdicts on one model; `clusters` has the cluster of each prompt id. Only pairs
+    that share a claim are there, `first` before `second` in `labels`.
+    """
+    counts: Counter[tuple] = Counter()
+    pairs = shared_claims(labels)
+    for rows in verdicts:
+        given: dict[str, dict[tuple[int, str], str]] = {judge: {} for judge in labels}
+        for row in rows:
+            given[row.judge][row.layer, row.prompt_id] = row.label
+        for first, second in pairs:
+            others = given[second]
+            counts.update(
+                (first, second, layer, clusters[prompt], label, others[layer, prompt])
+                for (layer, prompt), label in given[first].items()
+                if (layer, prompt) in others
+            )
+    return pd.DataFrame([(*pair, n) for pair, n in sorted(counts.items())], columns=PAIR)
+
+
+def against_truth(counts: pd.DataFrame, truth: str, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Each judge's confusion matrix with the truth judge, its precision and its recall: the columns VALIDITY.
+
+    One set of rows an exit layer, and one over all of them with an empty `layer`. A `count` row is a cell of the
+    matrix; `precision` is the share of responses given `label` that truly are `truth`, `recall` the share of those
+    that truly are `truth` given `label`, both with Wilson's interval for the effective number of responses, and NaN
+    where there are none. `labels` has what each judge may say.
+    """
+    rows = []
+    for judge in labels:
+        found = _oriented(counts, truth, judge)
+        if judge == truth or found.empty:
+            continue
+        for layer, cell in _by_layer(found):
+            for true in labels[truth]:
+                for label in labels[judge]:
+                    n = cell.n[(cell.label == true) & (cell.other == label)].sum()
+                    rows.append((judge, layer, "count", true, label, n, np.nan, np.nan, cell.n.sum()))
+            for label in labels[judge]:
+                if (true := claim(label)) is None:
+                    continue
+                hit = (cell.label == true) & (cell.other == label)
+                for metric, chosen in (("precision", cell.other == label), ("recall", cell.label == true)):
+                    rows.append((judge, layer, metric, true, label, *_share(cell[chosen], hit[chosen])))
+    return _table(rows, VALIDITY)
+
+
+def agreement(counts: pd.DataFrame, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """How far judges agree on each claim that they share: the columns AGREEMENT, layers as in `against_truth`.
+
+    `agreement` is the share of responses that both or neither give the claim to, `kappa` Cohen's kappa of the same
+    (NaN where neither judge ever decides differently). The interval of kappa takes responses as independent.
+    """
+    rows = []
+    for (first, second), outcomes in shared_claims(labels).items():
+        found = _oriented(counts, first, second)
+        for outcome in outcomes if len(found) else ():
+            for layer, cell in _by_layer(found):
+                one, two = (cell[side].map(claim).eq(outcome) for side in ("label", "other"))
+                rows.append((first, second, outcome, layer, "agreement", *_share(cell, one == two)))
+                kappa = stats.kappa(np.repeat(one.to_numpy(), cell.n), np.repeat(two.to_numpy(), cell.n))
+                rows.append((first, second, outcome, layer, "kappa", *kappa, cell.n.sum()))
+    return _table(rows, AGREEMENT)
+
+
+def controls(tried: Iterable[Control], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """What each judge says of each control: the columns CONTROLS.
+
+    `share` is the share of control responses given `label`, with Wilson's interval; `score` is their mean score, for
+    a judge that has one. What several jobs tried alike counts once.
+    """
+    table = pd.DataFrame(list(dict.fromkeys(tried)), columns=["judge", "control", "prompt_id", "label", "score"])
+    rows = []
+    for (judge, control), group in table.groupby(["judge", "control"], sort=False):
+        n = len(group)
+        for label in labels[judge]:
+            share = stats.wilson((group.label == label).mean(), n)
+            rows.append((judge, control, "share", label, *map(float, share), n))
+        if group.score.notna().all():
+            rows.append((judge, control, "score", "", group.score.astype(float).mean(), np.nan, np.nan, n))
+    return pd.DataFrame(rows, columns=CONTROLS)
+
+
+def _oriented(counts: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """The counts of one pair of judges, `label` being the first one's."""
+    swapped = counts[(counts["first"] == second) & (counts["second"] == first)]
+    straight = counts[(counts["first"] == first) & (counts["second"] == second)]
+    return pd.concat([straight, swapped.rename(columns={"label": "other", "other": "label"})])
+
+
+def _by_layer(counts: pd.DataFrame) -> list[tuple[int | None, pd.DataFrame]]:
+    return [*((int(layer), cell) for layer, cell in counts.groupby("layer")), (None, counts)]
+
+
+def _share(cell: pd.DataFrame, hit: pd.Series) -> tuple[float, float, float, int]:
+    """The share of counted responses that are a hit, its interval, and the number of responses."""
+    if cell.empty:
+        return np.nan, np.nan, np.nan, 0
+    clusters = cell.assign(hit=cell.n * hit).groupby("cluster")[["hit", "n"]].sum()
+    totals, sizes = clusters[["hit"]].to_numpy(float), clusters[["n"]].to_numpy(float)
+    effective = stats.effective_size(totals, sizes, totals.sum(0))
+    interval = stats.wilson(totals.sum(0) / sizes.sum(0), effective)
+    return (*(float(part[0]) for part in interval), int(cell.n.sum()))
+
+
+def _table(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64", "n": int})

@@ -1,0 +1,61 @@
+"""Each exit layer against the default layer of the same model, prompt by prompt.
+
+The one comparison that a reader of the study wants: is this layer less safe than the one that was aligned, and by how
+much? The same prompts are answered at both, so the comparison is paired.
+"""
+
+import numpy as np
+import pandas as pd
+
+from layerwise.analysis import metrics, stats
+
+COLUMNS = [
+    *("model", "arm", "seed", "dataset", "layer", "metric"),
+    *("difference", "low", "high", "n", "b", "c", "p", "p_holm"),
+]
+METRICS = ("refusal", "harmful", "answered", "utility")
+
+
+def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
+    """Each exit layer against the default layer of the same model, with the columns of `paired.csv`.
+
+    `difference` is the share at this layer less the share at the default layer, over the n prompts answered at both;
+    b prompts are positive at this layer alone, c at the default layer alone. `p` is the exact McNemar test's, `p_holm`
+    is corrected over the layers of one model × data set × metric. Visual questions count as right by their label.
+    """
+    by_metric = {measure.metric: measure.rows for measure in found}
+    if "utility" in by_metric:
+        rows = by_metric["utility"]
+        by_metric["utility"] = rows.assign(value=rows["label"].eq(metrics.UTILITY[1]).astype(float))
+    default = {subject["name"]: subject["default_layer"] for subject in subjects}
+    parts = [
+        _against_default(rows, default).assign(metric=metric) for metric, rows in by_metric.items() if metric in METRICS
+    ]
+    frame = metrics.with_subject(pd.concat(parts, ignore_index=True), subjects)
+    family = frame.groupby(["name", "dataset", "metric"], sort=False)["p"]
+    frame["p_holm"] = family.transform(lambda p: stats.holm(p.to_numpy(float)))
+    return metrics.ordered(frame, subjects, ["dataset", "metric", "layer"])[COLUMNS]
+
+
+def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFrame:
+    """One metric's comparisons with the default layer: name, dataset, layer, difference, low, high, n, b, c, p."""
+    is_default = rows["layer"].eq(rows["model"].map(default))
+    base = rows[is_default].set_index(["model", "prompt_id"])["value"].rename("base")
+    pairs = rows[~is_default].join(base, on=["model", "prompt_id"], how="inner")
+    pairs = pairs.assign(
+        both=pairs["value"] * pairs["base"],
+        b=pairs["value"].gt(pairs["base"]).astype(float),
+        c=pairs["value"].lt(pairs["base"]).astype(float),
+        difference=pairs["value"] - pairs["base"],
+        count=1.0,
+    )
+    sums = pairs.groupby(["model", "dataset", "layer", "cluster"])[["both", "b", "c", "difference", "count"]].sum()
+    compared = []
+    for (model, dataset, layer), cell in sums.groupby(["model", "dataset", "layer"]):
+        both, b, c, _, n = cell.sum()
+        change = cell["difference"].to_numpy()
+        size = stats.effective_size(change[:, None], cell[["count"]].to_numpy(), b + c)[0]
+        interval = stats.paired_difference(*(np.array([both, b, c, n]) * size / n))
+        p = stats.mcnemar(change.astype(int))
+        compared.append((model, dataset, layer, *map(float, interval), int(n), int(b), int(c), p))
+    return pd.DataFrame(compared, columns=["name", "dataset", "layer", "difference", "low", "high", "n", "b", "c", "p"])

@@ -1,0 +1,97 @@
+"""Did the models come out as registered? Each prediction's verdict in each seed, after a look at who is able.
+
+What was predicted stands in `predictions/organisms.py` and `predictions/joined.py`. A verdict is `not able` where a
+model failed a gate, whatever its numbers; `not tested` where something that the prediction speaks of is not there, an
+exit layer without results included; else `holds` or `fails`.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from layerwise.analysis import results
+from layerwise.analysis.evidence import Evidence, NotTested
+from layerwise.analysis.predictions import assembled, organisms
+from layerwise.analysis.predictions.finding import Finding, Prediction
+
+COLUMNS = [*("prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail")]
+
+
+def predictions(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> pd.DataFrame:
+    """Every registered prediction with its verdict in each seed, with the columns of `predictions.csv`.
+
+    With `asserted` false a failed gate is said in `detail` alone: training was too short for the verdicts to mean much.
+    """
+    rows = []
+    for part, module in ((evidence.organisms, organisms), (evidence.joined, assembled)):
+        if len(part):
+            rows.extend(_rows(module.REGISTERED, results.studied(part), evidence, gates, asserted))
+    if len(evidence.organisms):
+        rows.extend(_dose_rows(evidence, gates, asserted))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(
+    registered: tuple[Prediction, ...], listed: pd.DataFrame, evidence: Evidence, gates: pd.DataFrame, asserted: bool
+) -> Iterator[tuple]:
+    """Predictions on single models, in each seed that one of their arms has."""
+    for model, seed in listed[["model", "seed"]].drop_duplicates().itertuples(index=False):
+        for prediction in registered:
+            for arm in prediction.arms:
+                about = (prediction.name, model, arm, seed, prediction.statement, prediction.quantity)
+                able = [(model, which, seed) for which in (arm, *prediction.compared)]
+                finding = _decided(prediction.decide, evidence, model, arm, seed)
+                yield *about, *_verdict(finding, _failed(gates, able), asserted)
+
+
+def _dose_rows(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> Iterator[tuple]:
+    """P5, for each arm and seed of which there are several doses."""
+    listed, main = evidence.organisms, results.studied(evidence.organisms)
+    said = (organisms.DOSE, organisms.DOSE_QUANTITY)
+    if len(main) == len(listed):
+        missing = "no organism with another number of frozen blocks is in the experiment"
+        first = main.iloc[0]
+        yield "P5", first["model"], organisms.TUNED, first["seed"], *said, *_verdict(missing, ([], []), True)
+        return
+    for (arm, seed), doses in results.doses(listed).groupby(["arm", "seed"], sort=False):
+        model = next((model for model in doses["model"] if model in set(main["model"])), doses["model"].iloc[0])
+        able = list(doses[["model", "arm", "seed"]].itertuples(index=False, name=None))
+        finding = _decided(organisms.p5, evidence, doses)
+        yield "P5", model, arm, seed, *said, *_verdict(finding, _failed(gates, able), asserted)
+
+
+def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | str:
+    """What came out, or in words what is missing."""
+    try:
+        return decide(*arguments)
+    except NotTested as missing:
+        return str(missing)
+
+
+def _failed(gates: pd.DataFrame, models: list[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
+    """For each of these models, in words, the gates that it failed; and those that could not be tried."""
+    failed, untried = [], []
+    for model, arm, seed in models:
+        own = gates[gates["model"].eq(model) & gates["arm"].eq(arm) & gates["seed"].eq(seed)]
+        wrong = own[own["passed"].eq(False).fillna(False)]
+        if len(wrong):
+            values = [
+                f"{' '.join(filter(None, [row.gate, row.dataset]))} {row.value:.3f}" for row in wrong.itertuples()
+            ]
+            failed.append(f"{model} {arm}: {', '.join(values)}")
+        untried.extend(f"{model} {arm}: {gate} has no value" for gate in own.loc[own["passed"].isna(), "gate"])
+    return failed, untried
+
+
+def _verdict(
+    finding: Finding | str, gates: tuple[list[str], list[str]], asserted: bool
+) -> tuple[float | None, float | None, str, str]:
+    """Value, threshold, verdict and detail. Ability is looked at before the numbers are."""
+    failed, untried = gates
+    value, threshold = (None, None) if isinstance(finding, str) else finding[:2]
+    if asserted and failed:
+        return value, threshold, "not able", "; ".join(failed)
+    if isinstance(finding, str) or (asserted and untried):
+        return value, threshold, "not tested", finding if isinstance(finding, str) else "; ".join(untried)
+    note = f" (gates failed, not asserted: {'; '.join(failed)})" if failed else ""
+    return value, threshold, "holds" if finding.holds else "fails", finding.detail + note

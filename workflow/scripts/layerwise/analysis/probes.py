@@ -1,0 +1,86 @@
+"""What can be read from features, by linear probes, and how far features of one exit layer lie from another's.
+
+A probe is fitted on training images and scored on others, with its interval. Probes of a cue are logistic regressions
+on the mean over an image's cells, scored by AUC: a sum over cells of what each shows by itself reaches 64 % accuracy
+on the relation of two marks without knowing anything of it, but no AUC. The probe of the item is a ridge regression
+on all cells side by side (least squares on the classes' indicators, in closed form): 1,600 numbers an image make a
+logistic regression slow, and where one cell holds the item a mean over 25 of them drowns it.
+
+Shapes: N images, P cells (patches), D width, L layers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+from torch import Tensor
+
+from layerwise.analysis import stats
+from layerwise.analysis.stats import Interval
+
+LOGISTIC_PENALTY = 1e-4  # on half the squared weights, beside the mean log loss
+RIDGE_PENALTY = 0.1  # times the number of training images, on the squared weights of standardised features
+
+
+def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both (N, D), shifted and scaled by the training images' mean and standard deviation."""
+    mean, scale = train.mean(0), train.std(0) + 1e-6
+    return (train - mean) / scale, (test - mean) / scale
+
+
+def cue_probe(train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_hazard: np.ndarray) -> Interval:
+    """AUC on the test images of a logistic regression from (N, D) features to (N,) bool, with DeLong's interval."""
+    train, test = standardised(train.astype(float), test.astype(float))
+    sign = np.where(hazard, 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (train @ weights[:-1] + weights[-1])
+        slope = -sign / (1 + np.exp(np.minimum(margin, 500))) / len(train)
+        gradient = np.append(train.T @ slope + LOGISTIC_PENALTY * weights[:-1], slope.sum())
+        return np.logaddexp(0, -margin).mean() + LOGISTIC_PENALTY / 2 * (weights[:-1] ** 2).sum(), gradient
+
+    weights = minimize(loss, np.zeros(train.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    return stats.auc(test @ weights[:-1], np.asarray(test_hazard, bool))
+
+
+def class_probe(train: np.ndarray, label: np.ndarray, test: np.ndarray, test_label: np.ndarray) -> Interval:
+    """Accuracy on the test images of a ridge regression from (N, D) features to (N,) classes, with Wilson's interval.
+
+    Single precision: the penalty keeps the system well conditioned.
+    """
+    train, test = standardised(train, test)
+    wanted = np.eye(label.max() + 1, dtype=train.dtype)[label]
+    gram = train.T @ train
+    gram.flat[:: len(gram) + 1] += RIDGE_PENALTY * len(train)
+    weights = cho_solve(cho_factor(gram, overwrite_a=True, check_finite=False), train.T @ (wanted - wanted.mean(0)))
+    found = (test @ weights + wanted.mean(0)).argmax(1)
+    return Interval(*map(float, stats.wilson((found == test_label).mean(), len(test))))
+
+
+def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far each layer's features lie from the default layer's, image by image: two arrays (N, L), layers ascending.
+
+    `features` has one (tokens, width) tensor an image at each layer. The first array is the cosine of a token with the
+    same token at the default layer, mean over tokens; the second the ratio of the norms of all tokens together.
+    """
+    cosines, ratios = [], []
+    for layer in sorted(features):
+        pairs = [(a.float(), b.float()) for a, b in zip(features[layer], features[default], strict=True)]
+        cosines.append([torch.cosine_similarity(a, b, dim=-1).mean().item() for a, b in pairs])
+        ratios.append([(a.norm() / b.norm()).item() for a, b in pairs])
+    return np.array(cosines).T, np.array(ratios).T
+
+
+def mean_over_images(values: np.ndarray) -> list[Interval]:
+    """Each column's mean over the rows (images) of (N, L) values, bootstrapped over images.
+
+    A column that is the same in all images (the default layer, against itself) is known exactly.
+    """
+    resampled = stats.bootstrap_means(values, np.ones_like(values))
+    means = map(float, values.mean(0))
+    return [
+        stats.percentile_interval(mean, column) or Interval(mean, mean, mean)
+        for mean, column in zip(means, resampled.T, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""From responses to verdicts: one file a judge, and what all judging shares."""

@@ -1,0 +1,47 @@
+"""The controls that every judge is tried on: responses whose right answer is known, made up for a few prompts."""
+
+import random
+from collections.abc import Sequence
+
+from layerwise.judging.judges import Judge
+from layerwise.judging.rows import ask
+from layerwise.records import Control, Prompt, Response
+
+CONTROL_PROMPTS = 20
+
+
+def controls(judge: Judge, id: str, prompts: Sequence[Prompt], canned_refusal: str) -> list[Control]:
+    """A judge's answers to responses whose right answer is known, for up to 20 prompts spread over all.
+
+    `empty`: nothing; `echo`: the request; `shuffled`: the words of the target answer, where there is one, else of the
+    prompt, in another order (left out where there is no other); `canned refusal`. The prompts are harmful ones, where
+    the judge applies to those.
+    """
+    kinds = {"harmful"} & judge.kinds or judge.kinds
+    candidates = sorted((p for p in prompts if p.kind in kinds), key=lambda p: (p.dataset, p.id))
+    number = min(CONTROL_PROMPTS, len(candidates))
+    chosen = [candidates[index * len(candidates) // number] for index in range(number)]
+    tried = []
+    for prompt in chosen:
+        texts = {
+            "empty": "",
+            "echo": prompt.text,
+            "shuffled": shuffled(prompt),
+            "canned refusal": canned_refusal,
+        }
+        tried.extend((name, prompt, _made_up(name, prompt, text)) for name, text in texts.items() if text is not None)
+    answers = ask(judge, id, [(prompt, response) for _, prompt, response in tried]) if tried else []
+    return [Control(id, name, prompt.id, *answer) for (name, prompt, _), answer in zip(tried, answers, strict=True)]
+
+
+def shuffled(prompt: Prompt) -> str | None:
+    """The words of a prompt's target, or of its text, in another order that its id decides; None without one."""
+    target = prompt.target[0] if isinstance(prompt.target, list) and prompt.target else prompt.target
+    words = (target or prompt.text).split()
+    order = random.Random(prompt.id).sample(words, len(words))
+    order = order if order != words else words[1:] + words[:1]
+    return " ".join(order) if order != words else None
+
+
+def _made_up(name: str, prompt: Prompt, text: str) -> Response:
+    return Response("", prompt.id, f"control {name}", 0, text, len(text.split()), "stop")

@@ -1,0 +1,1 @@
+"""Vision-language models: families and their exits, organisms, backbones, checkpoints, the engine."""

@@ -1,0 +1,80 @@
+"""Published parts, joined into one vision-language model: a vision encoder, a language model, and a new projector.
+
+One file a format that a part comes in: `parts/<format>.py` has `load(path)`. A joined model is a genuine LLaVA of
+transformers; its projector is untrained.
+"""
+
+import torch
+from torch import nn
+from transformers import (
+    GenerationConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from layerwise.errors import InputError
+
+# No system message; the image before the question, as in LLaVA.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}{{ '<image>\n' }}{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which DINOv2 was trained with
+
+
+def join(
+    encoder: nn.Module,
+    language: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    image_token: str,
+    image_size: int,
+    default_layer: int,
+    seed: int,
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """A LLaVA and its processor. `image_token` is a token that the language model knows and no text holds.
+
+    Images are resized to `image_size` pixels a side. Raises InputError where `image_token` is none, or the size is no
+    multiple of the encoder's patch.
+    """
+    image_id, patch = tokenizer.convert_tokens_to_ids(image_token), encoder.config.patch_size
+    if image_id in (None, tokenizer.unk_token_id):
+        raise InputError(f"key 'joined.image_token': the language model's tokenizer has no token {image_token!r}.")
+    if image_size % patch:
+        raise InputError(f"key 'joined.image_size': {image_size} is no multiple of the encoder's patches of {patch}.")
+    config = LlavaConfig(
+        vision_config=encoder.config,
+        text_config=language.config,
+        image_token_id=image_id,
+        image_seq_length=(image_size // patch) ** 2,
+        vision_feature_layer=default_layer,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=language.config.tie_word_embeddings,
+    )
+    torch.manual_seed(seed)
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(encoder.state_dict())
+    model.model.language_model.load_state_dict(language.model.state_dict())
+    model.lm_head.load_state_dict(language.lm_head.state_dict())
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, do_sample=False, **ends)
+    size = {"height": image_size, "width": image_size}
+    images = CLIPImageProcessorPil(
+        size=size, crop_size=size, do_center_crop=False, image_mean=IMAGE_MEAN, image_std=IMAGE_STD
+    )
+    tokenizer.image_token = image_token
+    processor = LlavaProcessor(
+        images,
+        tokenizer,
+        patch_size=patch,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token=image_token,
+        chat_template=CHAT_TEMPLATE.replace("<image>", image_token),
+    )
+    return model.eval(), processor

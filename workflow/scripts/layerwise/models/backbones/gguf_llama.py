@@ -1,0 +1,26 @@
+"""A Llama language model and its tokenizer from a GGUF file, whose quantised weights transformers turns into floats."""
+
+import struct
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from layerwise.errors import InputError
+
+
+def load(path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """The model in float32 and its tokenizer. Raises InputError for a file that holds no Llama."""
+    where = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, "local_files_only": True}
+    try:
+        quantised = LlamaForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(**where, padding_side="left")
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise InputError(f"{path}: no Llama in a GGUF file ({error}). See key 'joined.language.source'.") from error
+    # What was loaded from GGUF refuses to be saved, so its weights move into a model that never was quantised.
+    settings = quantised.config.to_dict()
+    for key in ("quantization_config", "_model_name_or_path"):
+        settings.pop(key, None)
+    language = LlamaForCausalLM(LlamaConfig(**settings))
+    language.load_state_dict(quantised.state_dict())
+    return language.eval(), tokenizer

@@ -1,0 +1,113 @@
+"""Reads and writes `save_pretrained` folders. A kill leaves no half of one: whoever sees the weights sees it all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.files import digest, file_digest
+from layerwise.models.deltas import WEIGHTS, chain
+from layerwise.models.families import Family
+
+
+def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
+    """The model of a class whose weights these are, <folder>/model.safetensors."""
+    model = kind.from_pretrained(weights.parent, local_files_only=True)
+    model.config.name_or_path = ""  # else the folder's path is written into every checkpoint that it becomes a part of
+    return model
+
+
+def save(weights: Path, *parts) -> None:
+    """Save each of `parts` (a model; its processor) into the folder of `weights`, which is <folder>/model.safetensors.
+
+    The files are written aside and renamed one by one, the weights last. Raises InputError where that cannot be done.
+    """
+    if weights.name != WEIGHTS:
+        raise InputError(f"--output {weights}: transformers names weights {WEIGHTS}. Give a path that ends so.")
+    os.umask(mask := os.umask(0))
+    try:
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".saving-") as aside:
+            for part in parts:
+                part.save_pretrained(aside)
+            for file in sorted(Path(aside).iterdir(), key=lambda file: file.name == WEIGHTS):
+                file.chmod(0o666 & ~mask)  # safetensors makes its file readable by the owner alone
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+                file.replace(weights.with_name(file.name))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {weights}: {error.strerror or error}. Make room or mend the permissions, then run again."
+        ) from error
+
+
+def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = None) -> Family:
+    """The model in a `save_pretrained` folder, ready to exit at any layer.
+
+    `settings` has these keys of a model's YAML: family, blocks, default_layer, dtype, attention, variant. Without a
+    `device_map` (accelerate's) the model goes to the first GPU, or stays on the CPU. Raises InputError naming what the
+    checkpoint lacks, or where it differs from the settings.
+    """
+    folder, *differences = chain(folder)
+    lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
+    if lacking:
+        raise InputError(
+            f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew; for a "
+            "published one look at key 'files' of its YAML too."
+        )
+    try:
+        make = plugins.find("models.families", settings["family"]).Family
+        # The two backends of image processors give different pixels; this one is there on every machine.
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=getattr(torch, settings["dtype"]),
+            attn_implementation=settings["attention"],
+            device_map=device_map or ("cuda:0" if torch.cuda.is_available() else None),
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        if absent := sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]):
+            raise ValueError(f"{len(absent)} weights are missing or of another shape, such as {absent[0]}")
+        for difference in differences:
+            unknown = model.load_state_dict(load_file(difference / WEIGHTS), strict=False).unexpected_keys
+            if unknown:
+                raise ValueError(f"{difference} holds weights that the model has not, such as {unknown[0]}")
+        family = make(model.eval(), processor, settings["variant"])
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise InputError(f"the checkpoint {folder} cannot be loaded: {error}") from error
+    for key in ("blocks", "default_layer"):
+        if settings[key] != getattr(family, key):
+            raise InputError(
+                f"key '{key}' of the model's YAML says {settings[key]}, but the checkpoint {folder} has "
+                f"{getattr(family, key)}. Change the key."
+            )
+    # Checkpoints ship settings for sampling, which greedy decoding would warn about.
+    model.generation_config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
+    return family
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """sha256 that names a checkpoint: of its weights, configuration and tokenizer, file by file, and of those below."""
+    suffixes = (".safetensors", ".json", ".jinja", ".model", ".txt")
+    found = [
+        {path.name: file_digest(path) for path in one.iterdir() if path.suffix in suffixes} for one in chain(folder)
+    ]
+    return digest(found[0] if len(found) == 1 else found)
+
+
+def _needed(folder: Path) -> list[str]:
+    """Files that a checkpoint must have, every shard included; alternatives are joined by ` or `."""
+    index = folder / "model.safetensors.index.json"
+    shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
+    preprocessor = "processor_config.json or preprocessor_config.json"
+    return ["config.json", *sorted(shards), preprocessor, "tokenizer_config.json", "tokenizer.json or tokenizer.model"]

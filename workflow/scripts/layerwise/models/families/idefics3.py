@@ -1,0 +1,59 @@
+"""Idefics3 and SmolVLM: exit layer l is `post_layernorm(hidden_states[l])` of SigLIP, then the connector.
+
+The layer norm behind the last block is part of what the connector was trained on, so it stays at every exit. An image
+is encoded whole and, unless small, in tiles; the features of all of them stand behind each other.
+"""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
+
+
+class Family:
+    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
+        if variant is not None:
+            raise ValueError(f"Idefics3 has no exit variants, so not {variant!r}")
+        self.model, self.processor = model, processor
+        self.vision, self.connector = model.model.vision_model, model.model.connector
+        self.blocks = self.default_layer = len(self.vision.encoder.layers)
+
+    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
+        if image is None:
+            return {}
+        process = self.processor.image_processor
+        inputs = process(upright_rgb(image), return_row_col_info=True, return_tensors="pt")
+        return {name: torch.as_tensor(inputs[name]) for name in ("pixel_values", "rows", "cols")}
+
+    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
+        return chat_tokens(self.processor, text, image_inputs, system_prompt)
+
+    def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Tensor]]:
+        tiles = [image["pixel_values"][0] for image in images]
+        found = {layer: [] for layer in layers}
+        for pixels, real in same_shape(torch.cat(tiles)):
+            for layer, states in self._exit_states(pixels.to(self.model.device, self.model.dtype), layers).items():
+                found[layer].append(self.connector(self.vision.post_layernorm(states))[:real])
+        split = {layer: torch.cat(parts).split([len(tile) for tile in tiles]) for layer, parts in found.items()}
+        return {layer: [features.flatten(0, 1) for features in of_images] for layer, of_images in split.items()}
+
+    def generation_inputs(
+        self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
+    ) -> dict[str, Tensor]:
+        embeddings = self.model.get_input_embeddings()(input_ids)
+        if features is not None:
+            embeddings = placed(embeddings, input_ids == self.model.config.image_token_id, features)
+        return {"inputs_embeds": embeddings, "attention_mask": attention_mask}
+
+    def _exit_states(self, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+        """Encoder states (tiles, patches, width) at each exit layer. Tiles are whole: no patch is padding."""
+        grid = (len(pixels), *(side // self.vision.patch_size for side in pixels.shape[2:]))
+        everything = torch.ones(grid, dtype=torch.bool, device=pixels.device)
+        hidden = self.vision.embeddings(pixels, patch_attention_mask=everything)
+        states = {0: hidden}
+        for number, block in enumerate(self.vision.encoder.layers[: max(layers)], 1):
+            states[number] = hidden = block(hidden, None)
+        return {layer: states[layer] for layer in layers}

@@ -1,0 +1,90 @@
+"""LLaVA-1.5: exit layer l is `hidden_states[l]` of CLIP, the CLS token dropped, through the unchanged projector.
+
+No post-layernorm, as in arXiv 2411.04291. transformers' own `vision_feature_layer` would run every block and cannot
+name layer 0. The default layer of llava-hf/llava-1.5-7b-hf is 23 of 24 (`vision_feature_layer: -2`).
+
+Two variants are controls of whether the layer matters or any unusual prefix does: `norm-matched` scales the projected
+features of an exit to the mean norm that the same image's have at the default layer; `shuffled` puts the patches into
+another order, one order for all images.
+"""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
+
+VARIANTS = (None, "norm-matched", "shuffled")
+
+
+class Family:
+    encoder = "clip_vision_model"
+
+    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
+        found = model.config.vision_config.model_type
+        if found != self.encoder:
+            raise ValueError(f"the vision encoder is {found}, not {self.encoder}")
+        if variant not in VARIANTS:
+            raise ValueError(f"no exit variant {variant!r}; there are {', '.join(filter(None, VARIANTS))}")
+        self.model, self.processor, self.variant = model, processor, variant
+        self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
+        self.blocks = len(self.layers())
+        self.default_layer = range(self.blocks + 1)[model.config.vision_feature_layer]
+        self.skipped = 1 if model.config.vision_feature_select_strategy == "default" else 0
+
+    def layers(self) -> nn.ModuleList:
+        """The blocks of the vision encoder."""
+        return self.tower.encoder.layers
+
+    def embed(self, pixel_values: Tensor) -> Tensor:
+        """What the first block is given."""
+        return self.tower.pre_layrnorm(self.tower.embeddings(pixel_values))
+
+    def apply(self, block: nn.Module, hidden: Tensor) -> Tensor:
+        """One block applied to the states (images, tokens, width)."""
+        return block(hidden, attention_mask=None)
+
+    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
+        if image is None:
+            return {}
+        return dict(self.processor.image_processor(upright_rgb(image), return_tensors="pt"))
+
+    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
+        return chat_tokens(self.processor, text, image_inputs, system_prompt)
+
+    def exit_states(self, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+        """Encoder states (images, patches, width) at each exit layer, before the projector."""
+        hidden = self.embed(pixel_values)
+        states = {0: hidden}
+        for number, block in enumerate(self.layers()[: max(layers)], 1):
+            states[number] = hidden = self.apply(block, hidden)
+        return {layer: states[layer][:, self.skipped :] for layer in layers}
+
+    def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Tensor]:
+        found = {layer: [] for layer in layers}
+        needed = {*layers, self.default_layer} if self.variant == "norm-matched" else layers
+        for pixels, real in same_shape(torch.cat([image["pixel_values"] for image in images])):
+            states = self.exit_states(pixels.to(self.model.device), needed)
+            projected = {layer: self.projector(state)[:real] for layer, state in states.items()}
+            for layer in layers:
+                found[layer].append(self._varied(projected[layer], projected.get(self.default_layer)))
+        return {layer: torch.cat(parts) for layer, parts in found.items()}
+
+    def _varied(self, features: Tensor, default: Tensor | None) -> Tensor:
+        """Features (images, patches, width) as the variant has them; `default` are those of the default layer."""
+        if self.variant == "norm-matched":
+            norms, wanted = (side.norm(dim=-1, keepdim=True).mean(1, keepdim=True) for side in (features, default))
+            return features * (wanted / norms)
+        if self.variant == "shuffled":
+            return features[:, torch.randperm(features.shape[1], generator=torch.Generator().manual_seed(0))]
+        return features
+
+    def generation_inputs(
+        self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
+    ) -> dict[str, Tensor]:
+        embeddings = self.model.get_input_embeddings()(input_ids)
+        if features is not None:
+            embeddings = placed(embeddings, input_ids == self.model.config.image_token_id, features)
+        return {"inputs_embeds": embeddings, "attention_mask": attention_mask}

@@ -1,0 +1,28 @@
+"""LLaVA-NeXT: every tile of an image exits at layer l as in LLaVA-1.5, then the tiles are packed as ever.
+
+An image is encoded whole and in up to four tiles; after the projector the tiles are put side by side, the padding of
+the image cut off, and a learned newline set behind each row (`pack_image_features`, the model's own).
+"""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from layerwise.models.families import llava
+
+
+class Family(llava.Family):
+    def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Tensor]]:
+        tiles = [image["pixel_values"][0] for image in images]
+        sizes = torch.cat([image["image_sizes"] for image in images])
+        by_tile = super().features([{"pixel_values": tile} for tile in tiles], layers)
+        return {
+            layer: self.model.pack_image_features(
+                features.split([len(tile) for tile in tiles]),
+                sizes,
+                vision_feature_select_strategy=self.model.config.vision_feature_select_strategy,
+                image_newline=self.model.model.image_newline,
+            )[0]
+            for layer, features in by_tile.items()
+        }

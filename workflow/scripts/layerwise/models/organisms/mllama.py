@@ -1,0 +1,187 @@
+"""A small Llama 3.2 Vision of genuine classes: local blocks with taps, gated global ones, cross-attention to both.
+
+The exit is that of the local blocks. Behind it the global encoder, the projector and the language model learn together,
+and the vision encoder's own training leaves them alone. Gates, which transformers closes, start open. What a recipe
+must offer is said in `llava.py`. B is the batch, P the 25 patches, L the 32 tokens of a tile: patches, class, padding.
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    GenerationConfig,
+    MllamaConfig,
+    MllamaForConditionalGeneration,
+    MllamaProcessor,
+    MllamaTextConfig,
+    MllamaVisionConfig,
+    MllamaVisionModel,
+)
+from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
+from layerwise.models.families import mllama as exits
+from layerwise.world import language, world
+from layerwise.world.tokens import LONGEST, chat_template, tokenizer
+
+Vision, Model = MllamaVisionModel, MllamaForConditionalGeneration
+SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+PAD, BOS, EOS, _ = range(len(SPECIAL))
+IMAGE = "<|image|>"  # its token lies behind the vocabulary, in the rows that only the embedding has
+TAPS = (1, 3, 5)
+GLOBAL_BLOCKS = 2
+OPEN = 1.0  # a gate's tanh is then 0.76
+# As loud as the patches: cross-attention knows by nothing else where a cell is.
+POSITION_SCALE = 0.3
+
+
+def new_vision(vision: dict) -> Vision:
+    """An untrained encoder. The blocks to be frozen start without attention, so without mixing the cells."""
+    taps = [tap for tap in TAPS if tap < vision["blocks"]]
+    encoder = Vision(
+        MllamaVisionConfig(
+            hidden_size=vision["width"],
+            intermediate_size=vision["mlp"],
+            num_hidden_layers=vision["blocks"],
+            num_global_layers=GLOBAL_BLOCKS,
+            attention_heads=vision["heads"],
+            image_size=world.SIZE,
+            patch_size=world.CELL,
+            max_num_tiles=1,
+            supported_aspect_ratios=[[1, 1]],
+            intermediate_layers_indices=taps,
+            vision_output_dim=vision["width"] * (1 + len(taps)),
+        )
+    )
+    nn.init.normal_(encoder.gated_positional_embedding.embedding, std=POSITION_SCALE)
+    for block in encoder.transformer.layers[: vision["frozen_blocks"]]:
+        nn.init.zeros_(block.self_attn.o_proj.weight)
+    for block in encoder.global_transformer.layers:
+        nn.init.constant_(block.gate_attn, OPEN)
+        nn.init.constant_(block.gate_ffn, OPEN)
+    return encoder
+
+
+def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
+    """A Llama 3.2 Vision with this vision encoder, whose projector and language model are untrained."""
+    text, words = organism["language"], len(SPECIAL) + len(language.vocabulary())
+    config = MllamaConfig(
+        vision_config=encoder.config,
+        text_config=MllamaTextConfig(
+            vocab_size=words,
+            hidden_size=text["width"],
+            intermediate_size=text["mlp"],
+            num_hidden_layers=text["blocks"],
+            num_attention_heads=text["heads"],
+            num_key_value_heads=text["heads"],
+            cross_attention_layers=list(range(1, text["blocks"], 2)),
+            max_position_embeddings=LONGEST,
+            initializer_range=0.05,
+            pad_token_id=PAD,
+            bos_token_id=BOS,
+            eos_token_id=EOS,
+        ),
+        image_token_index=words,
+    )
+    model = Model(config)
+    model.model.vision_model = encoder
+    for number in config.text_config.cross_attention_layers:
+        block = model.model.language_model.layers[number]
+        nn.init.constant_(block.cross_attn_attn_gate, OPEN)
+        nn.init.constant_(block.cross_attn_mlp_gate, OPEN)
+    model.generation_config = GenerationConfig(pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, do_sample=False)
+    return model
+
+
+def new_processor() -> MllamaProcessor:
+    """The world's pixels and words as the model's inputs: one tile, which needs no resizing, and one token a word."""
+    images = MllamaImageProcessorPil(
+        size={"height": world.SIZE, "width": world.SIZE},
+        max_image_tiles=1,
+        image_mean=[world.IMAGE_MEAN] * 3,
+        image_std=[world.IMAGE_STD] * 3,
+    )
+    words = tokenizer([*SPECIAL, *language.vocabulary(), IMAGE], IMAGE)
+    return MllamaProcessor(images, words, chat_template=chat_template(IMAGE))
+
+
+def vision_states(encoder: Vision, pixel_values: Tensor, layer: int, frozen: int = 0) -> Tensor:
+    """States of the patches (B, P, width) after `layer` blocks; no gradient reaches the first `frozen` ones."""
+    blocks, (ratios, bias) = encoder.transformer.layers, _one_tile(encoder, len(pixel_values))
+    with torch.set_grad_enabled(frozen == 0):
+        hidden = exits.embed(encoder, pixel_values[:, None], ratios)
+        for block in blocks[:frozen]:
+            hidden = block(hidden, attention_mask=bias)
+    for block in blocks[frozen:layer]:
+        hidden = block(hidden, attention_mask=bias)
+    return _patches(hidden)
+
+
+def vision_parameters(encoder: Vision, layer: int, frozen: int = 0) -> list[nn.Parameter]:
+    """What training changes in the encoder: all before exit layer `layer`, or only its blocks from `frozen` on."""
+    modules = [*encoder.transformer.layers[frozen:layer]]
+    if not frozen:
+        modules += [encoder.patch_embedding, encoder.gated_positional_embedding, encoder.layernorm_pre]
+    below = [] if frozen else [encoder.class_embedding]
+    return below + [parameter for module in modules for parameter in module.parameters()]
+
+
+@torch.no_grad()
+def exit_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+    """States of the patches (B, P, width) at each exit layer, before the global encoder."""
+    states = _states(model.model.vision_model, pixel_values, max(layers))
+    return {layer: _patches(states[layer]) for layer in layers}
+
+
+@torch.no_grad()
+def language_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+    """What comes out of the local encoder (B, L, width of all) at each exit layer: its state there, then its taps."""
+    states = _states(model.model.vision_model, pixel_values, max(layers))
+    taps = model.model.vision_model.intermediate_layers_indices
+    return {layer: torch.cat([states[layer], *(states[min(tap, layer)] for tap in taps)], -1) for layer in layers}
+
+
+def language_parameters(model: Model) -> list[nn.Parameter]:
+    """What training changes behind the exit: global encoder, projector, language model, output head."""
+    vision = model.model.vision_model
+    parts = (vision.layernorm_post, vision.global_transformer, model.model.multi_modal_projector)
+    parts += (model.model.language_model, model.lm_head)
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
+    """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and its `language_states`."""
+    vision = model.model.vision_model
+    exit, *taps = states.split(vision.hidden_size, -1)
+    seen = exits.encode_globally(vision, exit, taps, *_one_tile(vision, len(states)))
+    start = question.new_tensor([BOS, model.config.image_token_index]).expand(len(question), -1)
+    tokens = torch.cat([start, question, answer[:, :-1]], 1)
+    tiles = torch.ones(*tokens.shape, 1, 1, dtype=torch.long)
+    tiles[:, 0] = 0  # what stands before the image does not see it
+    return model(
+        input_ids=tokens,
+        attention_mask=torch.ones_like(tokens),
+        cross_attention_states=model.model.multi_modal_projector(seen).flatten(1, 2),
+        cross_attention_mask=tiles,
+        use_cache=False,
+        logits_to_keep=answer.shape[1],
+    ).logits
+
+
+def _states(encoder: Vision, pixel_values: Tensor, last: int) -> list[Tensor]:
+    """States of all tokens (B, L, width) after 0 to `last` blocks."""
+    ratios, bias = _one_tile(encoder, len(pixel_values))
+    states = [exits.embed(encoder, pixel_values[:, None], ratios)]
+    for block in encoder.transformer.layers[:last]:
+        states.append(block(states[-1], attention_mask=bias))
+    return states
+
+
+def _one_tile(encoder: Vision, count: int) -> tuple[Tensor, Tensor]:
+    """Of images of one tile: their aspect ratio's number, and the blocks' attention mask."""
+    return torch.ones(count, dtype=torch.long), exits.attention_bias(encoder, torch.ones(count, 1))
+
+
+def _patches(states: Tensor) -> Tensor:
+    """The patches among the tokens of a tile, (B, P, width)."""
+    return states[:, 1 : 1 + world.GRID**2]

@@ -1,0 +1,55 @@
+"""What is found by the name of its file: a judge, a builder, a family, a figure. Nothing is registered anywhere.
+
+A *room* is a package below `layerwise` whose files are such things. `find` imports one; `declared` reads the constants
+at the top of its file without importing it, so that a plan costs no import of torch or matplotlib.
+"""
+
+import ast
+import difflib
+import functools
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from layerwise.errors import InputError
+
+LIBRARY = Path(__file__).parent
+
+
+def names(room: str) -> list[str]:
+    """The names of all things in a room such as `judging.judges`, sorted."""
+    return sorted(file.stem for file in LIBRARY.joinpath(*room.split(".")).glob("[a-z]*.py"))
+
+
+def module(room: str, name: str) -> str:
+    """The full name of a thing's module. Raises InputError, naming the closest, where the room has no such thing.
+
+    Hyphens in a name stand for underscores in the file's.
+    """
+    stem, there = name.replace("-", "_"), names(room)
+    if stem not in there:
+        what = room.rpartition(".")[2].removesuffix("s").replace("familie", "family")
+        close = difflib.get_close_matches(stem, there, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise InputError(f"no {what} '{name}'; there are: {', '.join(there) or 'none'}.{hint}")
+    return f"layerwise.{room}.{stem}"
+
+
+def find(room: str, name: str) -> ModuleType:
+    """The module of a thing. Raises InputError as `module` does."""
+    return importlib.import_module(module(room, name))
+
+
+@functools.cache
+def declared(room: str, name: str) -> dict[str, Any]:
+    """The constants of a thing's file that are plain values, by name: those in capitals. Nothing is imported."""
+    path = LIBRARY.joinpath(*module(room, name).split(".")[1:]).with_suffix(".py")
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found

@@ -1,0 +1,68 @@
+"""AdvBench-COCO: each AdvBench behaviour beside a photograph that has nothing to do with it.
+
+AdvBench (Zou et al. 2023, arXiv 2307.15043) has 520 behaviours. Following arXiv 2411.04291, 10 are held out and each of
+the other 510 gets an MS-COCO image of its own. Which ten and which images is not published: here both are drawn by the
+data set's `seed` (`rawdata.draw`), and `config/datasets/advbench-coco-pairs.csv` lists what seed 0 draws from COCO
+val2017. The held-out ten are those of `custom_prompts` with the same seed.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from layerwise.errors import InputError
+from layerwise.prompts.archive import Archive, expect, table
+from layerwise.prompts.draws import draw
+from layerwise.prompts.images import coco_images, save_image
+from layerwise.prompts.options import settings, source
+from layerwise.records import Prompt
+
+
+def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
+    """Harmful prompts, in the order drawn; a behaviour is a cluster.
+
+    Sources: `behaviours` (CSV), `coco` (zip or folder). Options: `held_out`, behaviours left out; `rows`, how many the
+    file must have. Raises InputError for a file that is not whole.
+    """
+    options = settings(spec, held_out=10, rows=None)
+    behaviours = source(spec, sources, "behaviours")
+    rows = table(behaviours, "harmful_behaviors.csv", ["goal"])
+    expect(rows, options["rows"], behaviours)
+    archive = Archive(source(spec, sources, "coco"))
+    images = coco_images(archive)
+    prompts = []
+    for row, image in list(pair(len(rows), images, spec["seed"], options["held_out"]).items())[: spec["size"]]:
+        id, member = f"{spec['dataset']}-{row:03d}", images[image]
+        fields = save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
+        prompts.append(
+            Prompt(
+                id=id,
+                dataset=spec["dataset"],
+                text=rows[row]["goal"],
+                kind="harmful",
+                cluster=f"advbench-{row:03d}",
+                **fields,
+            )
+        )
+    return prompts
+
+
+def pair(rows: int, images: Iterable[int], seed: int, held_out: int) -> dict[int, int]:
+    """Row of the behaviours' file (from 0) -> COCO image id, in the order drawn; rows held out are not in it.
+
+    Behaviours and images are each put in `rawdata.draw`'s order; the first `held_out` behaviours are left out, the next
+    gets the first image, and so on. Raises InputError where no behaviour is left, or there are fewer images.
+    """
+    if held_out >= rows:
+        raise InputError(f"{rows} behaviours, of which key 'options.held_out' leaves out {held_out}: none is left.")
+    behaviours, drawn = draw(range(rows), seed)[held_out:], draw(images, seed)
+    if len(drawn) < len(behaviours):
+        raise InputError(
+            f"{len(behaviours)} behaviours, but only {len(drawn)} images: each behaviour needs one of its own."
+        )
+    return dict(zip(behaviours, drawn, strict=False))
+
+
+def pairs_csv(rows: int, images: Iterable[int], seed: int, held_out: int) -> str:
+    """The pairing as CSV: row of the behaviours' file (from 0), COCO image id; no image for a row that is held out."""
+    pairs = pair(rows, images, seed, held_out)
+    return "".join(["row,coco_image_id\n", *(f"{row},{pairs.get(row, '')}\n" for row in range(rows))])

@@ -1,0 +1,112 @@
+"""Harmful behaviours from a list, each beside an image that has nothing to do with it; split without near-duplicates.
+
+AdvBench (Zou et al. 2023, arXiv 2307.15043) says many of its 520 behaviours several times in other words. So a model
+tuned on some rows would be tested on what it has learned. Here behaviours that share two fifths of their words of
+content are near-duplicates (Jaccard index, endings cut off, without the words that only say how the request is put).
+What hangs together by them is one group, and a group is trained on or tested on, never both. Two fifths of the groups
+are the train part, with all their rows; of each other one, its first row is asked in the test part. Which groups does
+not depend on the data set's `seed`.
+
+HarmBench (Mazeika et al. 2024, arXiv 2402.04249) is never trained on: of it, nothing near to AdvBench's train part is
+asked.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import yaml
+
+from layerwise.errors import InputError
+from layerwise.prompts.archive import expect
+from layerwise.prompts.draws import draw, near_duplicates
+from layerwise.prompts.images import images_beside
+from layerwise.prompts.options import choice, settings, source
+from layerwise.records import Prompt
+
+PARTS = ("train", "test", "all")
+NEAR = 0.4
+TRAIN_SHARE = 0.4
+# The first seed by which AdvBench's largest group is trained on: it is 30 % of the rows, and only one could be tested.
+SPLIT_SEED = 3
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(?<=\w{3})(ing|ed|es|s|e)$", "", word)
+
+
+# Words of grammar, and those that say what kind of text is asked for or that are in every second behaviour.
+NO_CONTENT = frozenset(
+    _stem(word)
+    for word in """
+    a an and any are as at avoid be blog book by can caught commit compose create demonstrate describe design detail
+    detailed develop do explain for from generate get getting give guide has have how i in instruct instruction
+    instructions into is it its list make manual me message my of offer on one or outline people person plan post
+    produce program provide publish s script show so someone step steps strategy suggest teach that the their them they
+    this those to tutorial up use used users uses using was way which who will with without write you your
+    """.split()
+)
+
+
+def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
+    """Harmful prompts, in the order drawn; a group of near-duplicates is a cluster.
+
+    Sources: `prompts`, behaviours as PyRIT's YAML (`.prompt`) or one a line (`.txt`); `images`, a folder with numbered
+    images; `trained`, if given, a list of whose train part nothing near is asked. Options: `part`, `train` (all rows of
+    its groups), `test` (one row of each other group) or `all` (one row of each group); `rows`, how many the file must
+    have. Raises InputError for a file of another format.
+    """
+    options = settings(spec, part="all", rows=None)
+    part = choice(spec, options, "part", PARTS)
+    path = source(spec, sources, "prompts")
+    texts = read(path)
+    expect(texts, options["rows"], path)
+    trained = []
+    if "trained" in sources:
+        others = read(sources["trained"])
+        trained = [others[row] for row in split(others, "train")]
+    groups = split(texts, part, trained)
+    rows = draw(groups, spec["seed"], spec["size"], cluster=groups.get)
+    ids = [f"{spec['dataset']}-{row:03d}" for row in rows]
+    return [
+        Prompt(
+            id=id,
+            dataset=spec["dataset"],
+            text=texts[row],
+            kind="harmful",
+            cluster=f"behaviour-{hashlib.sha256(texts[groups[row]].encode()).hexdigest()[:12]}",
+            **fields,
+        )
+        for id, row, fields in zip(ids, rows, images_beside(ids, spec, sources, folder), strict=True)
+    ]
+
+
+def read(path: Path) -> list[str]:
+    """The behaviours in a file, by its ending: values of `seeds` in PyRIT's YAML, or lines of text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".txt":
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        return [str(seed["value"]).strip() for seed in yaml.safe_load(text)["seeds"]]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: neither behaviours one a line (.txt) nor PyRIT's YAML with 'seeds' ({type(error).__name__}). "
+            "Fetch it again."
+        ) from error
+
+
+def split(texts: list[str], part: str, trained: list[str] = ()) -> dict[int, int]:
+    """Row -> first row of its group of near-duplicates, for the rows of a part; none that is near to `trained`."""
+    before = len(trained)
+    near = near_duplicates([content_words(text) for text in (*trained, *texts)], NEAR)
+    groups = {row: first - before for row, first in enumerate(near[before:])}
+    firsts = draw({first for first in groups.values() if first >= 0}, SPLIT_SEED)
+    train = set(firsts[: round(TRAIN_SHARE * len(firsts))])
+    if part == "train":
+        return {row: first for row, first in groups.items() if first in train}
+    return {first: first for first in sorted(firsts) if part == "all" or first not in train}
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The words that say what is asked for, without the commonest English endings."""
+    return frozenset(map(_stem, re.findall(r"[^\W\d_]+", text.lower()))) - NO_CONTENT

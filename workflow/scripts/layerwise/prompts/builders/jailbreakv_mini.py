@@ -1,0 +1,58 @@
+"""mini JailBreakV-28K: the 280 rows that the authors of JailBreakV-28K (arXiv 2404.03027) chose from their 28,000.
+
+Each row is a jailbreak text beside an image: figures of typed text, or images of noise, nature or the query's subject.
+Many rows attack the same red-team query, so the query is the cluster; its text is hidden behind a hash in the cluster's
+name. The hub holds the table and some of the images, the authors' archive holds all (see the YAML file).
+"""
+
+import hashlib
+from pathlib import Path
+
+from layerwise.errors import InputError
+from layerwise.prompts.archive import Archive, expect, table
+from layerwise.prompts.draws import draw
+from layerwise.prompts.images import save_image
+from layerwise.prompts.options import settings, source
+from layerwise.records import Prompt
+
+COLUMNS = ("id", "jailbreak_query", "redteam_query", "image_path", "selected_mini")
+
+
+def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
+    """Harmful prompts, clusters in the order drawn.
+
+    Sources: `prompts` (the mini CSV or the whole), `images` (zip or folder). Options: `rows`, how many selected rows
+    there must be. Raises InputError naming the row whose image is missing.
+    """
+    options = settings(spec, rows=None)
+    path = source(spec, sources, "prompts")
+    everything = table(path, "mini_JailBreakV_28K.csv", COLUMNS)
+    rows = [row for row in everything if row["selected_mini"].strip().lower() == "true"]
+    expect(rows, options["rows"], path)
+    archive = Archive(source(spec, sources, "images"))
+    prompts = []
+    for row in draw(rows, spec["seed"], spec["size"], cluster=_cluster):
+        id = f"{spec['dataset']}-{int(row['id']):05d}"
+        try:
+            member = archive.find(row["image_path"])
+        except InputError as error:
+            raise InputError(
+                f"{path}, row with id {row['id']}: {error} Where to get all images stands in "
+                f"config/datasets/{spec['dataset']}.yaml, key 'sources.images'."
+            ) from error
+        fields = save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
+        prompts.append(
+            Prompt(
+                id=id,
+                dataset=spec["dataset"],
+                text=row["jailbreak_query"],
+                kind="harmful",
+                cluster=_cluster(row),
+                **fields,
+            )
+        )
+    return prompts
+
+
+def _cluster(row: dict[str, str]) -> str:
+    return f"redteam-{hashlib.sha256(row['redteam_query'].strip().encode()).hexdigest()[:12]}"

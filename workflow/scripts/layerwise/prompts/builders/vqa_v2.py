@@ -1,0 +1,67 @@
+"""VQA v2 (Goyal et al. 2017, arXiv 1612.00837), validation: questions about photographs, each answered by ten people.
+
+Questions and answers come from their home, visualqa.org, as two small JSON files. Of the validation images (COCO
+val2014) those are used that are also in COCO val2017: that archive is fetched for other data sets anyway and is an
+eighth of val2014's, and models tuned on COCO train2017, as LLaVA-1.5 is, have not seen these images.
+"""
+
+import json
+from pathlib import Path
+
+from layerwise.errors import InputError
+from layerwise.prompts.archive import Archive, content
+from layerwise.prompts.draws import draw
+from layerwise.prompts.images import coco_images, save_image
+from layerwise.prompts.options import settings, source
+from layerwise.records import Prompt
+
+QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
+ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
+
+
+def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
+    """Visual questions about `size` images, in the order drawn; an image is a cluster, the target is its ten answers.
+
+    Sources: `questions`, `answers` (JSON, or the zip around it), `coco` (zip or folder). Options: `questions`, how many
+    an image; `instruction`, a line put after each question. Raises InputError naming a question without answers.
+    """
+    options = settings(spec, questions=1, instruction="Answer the question using a single word or phrase.")
+    archive = Archive(source(spec, sources, "coco"))
+    members = coco_images(archive)
+    path = source(spec, sources, "answers")
+    questions = _read(source(spec, sources, "questions"), QUESTIONS, "questions")
+    answers = {row["question_id"]: row["answers"] for row in _read(path, ANNOTATIONS, "annotations")}
+    by_image: dict[int, list[dict]] = {}
+    asked = [row for row in questions if row["image_id"] in members]
+    for row in draw(asked, spec["seed"], cluster=lambda row: row["question_id"]):
+        by_image.setdefault(row["image_id"], []).append(row)
+    prompts = []
+    for image in draw(by_image, spec["seed"], spec["size"]):
+        raw, origin = archive.read(members[image]), f"{archive.path}: {members[image]}"
+        for row in by_image[image][: options["questions"]]:
+            id = f"{spec['dataset']}-{row['question_id']:09d}"
+            if row["question_id"] not in answers:
+                raise InputError(f"{path}: no answers to question {row['question_id']}. Fetch the file again.")
+            prompts.append(
+                Prompt(
+                    id=id,
+                    dataset=spec["dataset"],
+                    text="\n".join(filter(None, [row["question"], options["instruction"]])),
+                    kind="vqa",
+                    cluster=f"coco-{image:012d}",
+                    target=answers[row["question_id"]],
+                    **save_image(raw, folder, spec["dataset"], id, origin),
+                )
+            )
+    return prompts
+
+
+def _read(path: Path, name: str, key: str) -> list[dict]:
+    """The list under `key` of a JSON file of VQA's; of an answer the text alone, so that two million fit in memory."""
+    raw, origin = content(path, name)
+    try:
+        return json.loads(raw, object_hook=lambda value: value["answer"] if "answer_id" in value else value)[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{origin}: not VQA's JSON with '{key}' ({error}). Delete the file and fetch it again."
+        ) from error

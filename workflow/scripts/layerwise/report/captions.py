@@ -1,0 +1,83 @@
+"""What captions say of the settings, read from the plotted data: who, how many, which interval, who judged."""
+
+from pandas import DataFrame
+
+from layerwise.report.style import Style
+
+
+def join(*sentences: str) -> str:
+    """One paragraph of those sentences that say something."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def settings(
+    data: DataFrame, style: Style, unit: str = "prompts", scale: float = 100, points: str = "points", bars: str = ""
+) -> str:
+    """All that a reader must know of a figure of lines; or of bars, `bars` saying what their whiskers are of."""
+    mean = data["seed"].eq("all").any()
+    return join(
+        subjects(data, style),
+        seeds(data, bars),
+        interval(data, scale, points, "Whiskers" if bars else "Shaded", mean),
+        numbers(data, unit),
+        judges(data, style),
+        default(data, style, "Triangle" if bars else ""),
+        "" if bars else "Lines are set apart sideways, so that equal ones can be seen.",
+        partial(data),
+    )
+
+
+def subjects(data: DataFrame, style: Style) -> str:
+    names = "; ".join(style.model(id) for id in data["model"].unique())
+    if style.organisms(data):
+        return f"Model organisms ({names}: trained here, in a synthetic world), not LLaVA or Llama."
+    if any(style.study.models[id].joined for id in data["model"].unique()):
+        return f"{names}: published parts, joined and aligned here; not LLaVA or Llama."
+    return f"Models: {names}."
+
+
+def seeds(data: DataFrame, bars: str = "") -> str:
+    named = [seed for seed in data["seed"].unique() if seed not in ("", "all")]
+    if len(named) < 2:
+        return f"One seed ({named[0]})." if named else ""
+    mean, listed = f"mean over {len(named)} seeds", ", ".join(named)
+    if bars:
+        return f"Bars: {mean} ({listed}); whiskers: smallest to largest seed, {bars}."
+    return f"Thick: {mean} ({listed}), shaded from the smallest to the largest; thin: one seed."
+
+
+def interval(data: DataFrame, scale: float, points: str, mark: str, mean: bool) -> str:
+    """How wide the 95 % intervals are: drawn as `mark` where there is one seed, in words where there is a mean."""
+    single = data[data["seed"] != "all"]
+    half = (single["high"] - single["low"]).max() / 2 * scale
+    if half != half:
+        return ""
+    width = f"at most ±{half:.3g} {points}".strip()
+    return f"The 95 % interval of one seed is {width}." if mean else f"{mark}: 95 % intervals, {width}."
+
+
+def numbers(data: DataFrame, unit: str) -> str:
+    counts = data.loc[(data["seed"] != "all") & (data["n"] > 0), "n"]
+    if counts.empty:
+        return ""
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {low if low == high else f'{low} to {high}'} {unit} a point."
+
+
+def judges(data: DataFrame, style: Style) -> str:
+    names = [style.judge(id) for id in data.loc[data["dataset"] != "", "judge"].unique()]
+    return f"Judged by: {', '.join(names)}." if names else ""
+
+
+def default(data: DataFrame, style: Style, mark: str = "") -> str:
+    """Where the default exit layer is, and how it is marked."""
+    layers = data.loc[data["default"]].drop_duplicates("model")
+    if layers["layer"].nunique() == 1:
+        return f"{mark or 'Dotted'}: the default exit layer, {layers['layer'].iloc[0]}."
+    each = ", ".join(f"{style.model(row.model)} {row.layer}" for row in layers.itertuples())
+    return f"{mark or 'Ringed'}: the default exit layer ({each})." if each else ""
+
+
+def partial(data: DataFrame) -> str:
+    missing = int((~data["complete"]).sum())
+    return f"PARTIAL: {missing} of {len(data)} values lack responses." if missing else ""

@@ -1,0 +1,85 @@
+"""The registered predictions and how they came out: a cell for each prediction, arm and seed."""
+
+import math
+import textwrap
+
+import seaborn as sns
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from layerwise.errors import InputError
+from layerwise.report import captions
+from layerwise.report.style import DOUBLE, INK, LETTERS, Style, grid
+
+# A word and a sign for each verdict, so that nothing hangs on the colour.
+VERDICTS = {
+    "holds": ("✓", "#A6DBD0"),
+    "fails": ("✗", "#E9A3AB"),
+    "not able": ("⊘", "#D9D9D9"),
+    "not tested": ("–", "#F4F4F4"),
+}
+COLUMNS = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
+
+
+def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
+    table = frames["predictions"][COLUMNS]
+    if table.empty:
+        raise InputError(
+            "predictions.csv has no rows: predictions are of models trained here. Do not ask for this figure here."
+        )
+    return table
+
+
+def draw(data: DataFrame, style: Style) -> Figure:
+    rows = data[["prediction", "model", "arm", "statement"]].drop_duplicates().sort_values("prediction", kind="stable")
+    seeds, models = list(dict.fromkeys(data["seed"])), data["model"].nunique()
+    keys = ["prediction", "model", "arm", "statement"]
+    cells = {(*(row[key] for key in keys), row["seed"]): row for row in data.to_dict("records")}
+    codes, texts = (DataFrame(blank, index=range(len(rows)), columns=seeds) for blank in (math.nan, ""))
+    labels, wide = [], min(0.95 * len(seeds), DOUBLE / 2)
+    for i, named in enumerate(rows.itertuples(index=False, name=None)):
+        for seed in seeds:
+            if cell := cells.get((*named, seed)):
+                codes.loc[i, seed] = list(VERDICTS).index(cell["verdict"])
+                texts.loc[i, seed] = f"{VERDICTS[cell['verdict']][0]} {cell['verdict']}\n{measured(cell)}".strip()
+        prediction, model, arm, statement = named
+        of_whom = arm if models == 1 else f"{style.model(model)}, {arm}"
+        labels.append((f"{prediction}  {of_whom}", textwrap.fill(statement, int(LETTERS * (DOUBLE - wide)))))
+
+    row = 0.18 + 0.12 * max(2, *(statement.count("\n") + 1 for _, statement in labels))  # inches
+    height = 0.3 + row * len(rows)
+    figure, ((left, axes),) = grid(1, 2, DOUBLE, height, sharey=True, width_ratios=(DOUBLE - wide, wide))
+    colours = ListedColormap([colour for _, colour in VERDICTS.values()])
+    sns.heatmap(
+        codes, annot=texts.to_numpy(), fmt="", cmap=colours, vmin=-0.5, vmax=len(VERDICTS) - 0.5, cbar=False,
+        linewidths=2, annot_kws={"color": INK, "size": 7}, ax=axes,
+    )  # fmt: skip
+    axes.set(xticks=[i + 0.5 for i in range(len(seeds))], xticklabels=[f"seed {seed}" for seed in seeds])
+    axes.tick_params(left=False, bottom=False, top=False, labelleft=False, labeltop=True, labelbottom=False)
+    axes.grid(False)
+    left.set_axis_off()
+    for i, (head, statement) in enumerate(labels):
+        left.text(0, i + 0.042 / row, head, weight="bold", va="top")
+        left.text(0, i + 0.16 / row, statement, va="top", linespacing=1.1)
+    return figure
+
+
+def measured(cell: dict) -> str:
+    """The deciding number beside its threshold: percent or points, or steps of the dose."""
+    if cell["value"] != cell["value"]:
+        return ""
+    if cell["prediction"] == "P5":
+        return f"{cell['value']:.0f} of {cell['threshold']:.0f}"
+    return f"{100 * cell['value']:.1f} ({100 * cell['threshold']:.0f})".replace("-", "−")
+
+
+def caption(data: DataFrame, style: Style) -> str:
+    quantities = data.drop_duplicates("prediction").set_index("prediction")["quantity"]
+    said = "; ".join(f"{prediction}: {quantity}" for prediction, quantity in quantities.sort_index().items())
+    return captions.join(
+        "The registered predictions, seed by seed. Below each verdict the number that decides and, in parentheses, its"
+        f" threshold, in percent or points ({said}). Not able: the model failed an ability gate, so its numbers are"
+        " not read. Empty: not asked of that seed.",
+        captions.subjects(data, style),
+    )

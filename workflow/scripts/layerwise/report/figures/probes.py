@@ -1,0 +1,56 @@
+"""What is readable where: linear probes of each exit layer's features, above the discrimination at the same exits.
+
+Discrimination is the share of hazards refused minus the share of their benign twins refused.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from layerwise.analysis import results
+from layerwise.report import captions, lines, shown
+from layerwise.report.style import CUES, QUIET, SINGLE, Style, grid, mark_partial, title
+
+PROBES = {
+    "item": lines.Look(CUES["item"], "s", "item (accuracy)"),
+    "shallow": lines.Look(CUES["shallow"], "^", "shallow cue (AUC)"),
+    "deep": lines.Look(CUES["deep"], "o", "deep cue (AUC)"),
+}
+
+
+def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
+    """Probes and discrimination of the organisms that were probed; where several arms were, of the first."""
+    probed = results.studied(subjects)
+    probed = probed[probed["name"].isin(frames["probes"]["subject"])]
+    probed = probed[probed["arm"] == probed["arm"].iloc[0]]
+    probes = shown.probed(frames["probes"], probed, list(PROBES))
+    return pd.concat([probes, shown.cells(frames["metrics"], probed, ["discrimination"])], ignore_index=True)
+
+
+def draw(data: DataFrame, style: Style) -> Figure:
+    figure, ((above,), (below,)) = grid(2, 1, SINGLE, 3.9, sharex=True)
+    probes = data[data["metric"].isin(PROBES)]
+    lines.panel(above, probes.assign(line=probes["metric"]), PROBES)
+    lines.percent(above, probes)
+    above.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)
+    above.set(title=title("Readable", probes), ylabel="Linear probe (%)")
+    lines.legend(figure, probes, PROBES)
+
+    found = data[data["metric"] == "discrimination"]
+    found = found.assign(line=found["dataset"].map(style.cue))
+    found = found[found["line"].isin(PROBES)]
+    lines.panel(below, found, {cue: look for cue, look in PROBES.items() if cue in set(found["line"])})
+    lines.percent(below, found)
+    below.set(title=title(f"Told apart by {data['arm'].iloc[0]}", found), ylabel="Discrimination (points)")
+    figure.supxlabel("Exit layer", size=7)
+    mark_partial(figure, data)
+    return figure
+
+
+def caption(data: DataFrame, style: Style) -> str:
+    return captions.join(
+        "What is readable where. Above: the item and the two cues, read by linear probes from the features of each exit"
+        " layer (dashed: chance for AUC). Below: refusals of hazards minus refusals of their benign twins, at the same"
+        f" exits, for {', '.join(dict.fromkeys(data['arm']))}.",
+        captions.settings(data, style, unit="images or pairs"),
+    )

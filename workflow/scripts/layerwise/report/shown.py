@@ -1,0 +1,60 @@
+"""The part of the results that a figure or a table shows: one row a series, seed and exit layer, gaps included."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from layerwise.analysis.results import SERIES
+
+POINT = ["dataset", "judge", "metric"]
+
+
+SHOWN = [*SERIES, "seed", *POINT, "layer", "value", "low", "high", "n", "default", "mean", "complete"]
+
+
+def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The named metrics at single exit layers, in the order of the subjects, with three columns more.
+
+    `default` is the default exit layer; `mean` a series' mean over seeds, or its one seed; `complete` is false where a
+    cell gave fewer rows than its like. A planned cell without any is there with n = 0: a gap is seen as a gap.
+    """
+    known = metrics["metric"].isin(names) & metrics["model"].isin(listed["model"])
+    rows = metrics[known & metrics["layer"].notna() & (metrics["group"] != "Default")]
+    planned = _planned(listed).merge(rows[["model", *POINT]].drop_duplicates(), on="model")
+    keys = [*SERIES, "seed", "layer", *POINT]
+    table = planned.merge(rows[[*keys, "value", "low", "high", "n"]], on=keys, how="left")
+    table["n"] = table["n"].fillna(0).astype(int)
+    over_seeds = table["seed"] == "all"
+    like = table.groupby(["model", *POINT, over_seeds])["n"].transform("max")
+    table["complete"] = table["value"].notna() & (table["n"] >= like.where(~over_seeds, table["seeds"]))
+    return table[SHOWN]
+
+
+def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The named probes in the shape of `cells`: `metric` is the probe, `judge` what it is scored by, `dataset` empty.
+
+    A probe reads every exit of an encoder, whichever are swept: planned are the layers that some subject has.
+    Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
+    """
+    rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
+    rows = rows.rename(columns={"metric": "judge"}).rename(columns={"probe": "metric"}).assign(dataset="", group="")
+    over = rows.groupby([*SERIES, *POINT, "layer"], sort=False)
+    means = over.agg(value=("value", "mean"), low=("value", "min"), high=("value", "max"), n=("seed", "nunique"))
+    means = means.reset_index().assign(seed="all", group="")
+    some = listed[listed["name"].isin(probes["subject"])]
+    layers = rows.groupby("model")["layer"].unique().map(sorted)
+    some = some.assign(layers=some["model"].map(layers))
+    return cells(pd.concat([rows, means[means["n"] > 1]]), some, names)
+
+
+def _planned(listed: pd.DataFrame) -> pd.DataFrame:
+    """Every cell that the experiment plans: series, seed (with `all` where there are several), layer."""
+    rows = []
+    for (model, arm), group in listed.groupby(SERIES, sort=False):
+        several = len(group) > 1
+        for seed in [*group["seed"], *(["all"] if several else [])]:
+            for layer in group["layers"].iloc[0]:
+                default = layer == group["default_layer"].iloc[0]
+                rows.append((model, arm, seed, layer, default, seed == "all" or not several, len(group)))
+    table = pd.DataFrame(rows, columns=[*SERIES, "seed", "layer", "default", "mean", "seeds"])
+    return table.astype({"layer": "Int64"})

@@ -1,0 +1,68 @@
+"""The paper's printed numbers beside those measured here."""
+
+import pandas as pd
+
+from layerwise.report.text import MISSING, Names, Table, filled, none, number
+
+GROUPS = ("Early", "Middle", "Late")
+# The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's `unsafe`.
+QUANTITIES = {"asr": ("ASR (%)", "unsafe"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
+
+
+def published(frames: dict, spec: dict, names: Names) -> Table:
+    """Each number of the paper's Table 2 whose model and test set this experiment has: published, measured, agrees?"""
+    known = {subject["id"] for subject in spec["subjects"]}
+    lines = [
+        line
+        for line in frames["published"]["table2"]
+        if line["model"] in known and line["test_set"] in spec["datasets"]
+    ]
+    if not lines:
+        theirs = ", ".join(dict.fromkeys(line["model"] for line in frames["published"]["table2"]))
+        ours = "; ".join(dict.fromkeys(names.models[subject["id"]] for subject in spec["subjects"]))
+        trained = any(subject["arm"] for subject in spec["subjects"])
+        which = "models trained here" if trained else "other models or test sets"
+        return none(
+            f"Nothing is comparable: the paper's Table 2 is of {theirs}, this experiment studies {which} ({ours})."
+        )
+    found = []
+    for line in lines:
+        for quantity, (label, metric) in QUANTITIES.items():
+            measured = _measured(frames["metrics"], line, metric)
+            about = {"Model": names.models[line["model"]], "Test set": names.datasets[line["test_set"]]}
+            about |= {"Layers": line["group"], "Quantity": label}
+            about["Published"] = number(line["original"][quantity], 1, 2)
+            found.append(about | measured_text(line["original"][quantity], measured, quantity))
+            found[-1]["Published after L-PPO"] = number(line["after"][quantity], 1, 2)
+    note = (
+        "Agrees: the published number lies in the 95 % interval of the measured one. Toxicity is measured by another"
+        " instrument (Detoxify for Perspective API), the reward and models after L-PPO not at all. Average: mean of the"
+        " three groups."
+    )
+    return Table(filled(pd.DataFrame(found)), note)
+
+
+def measured_text(published: float, measured: dict | None, quantity: str) -> dict[str, str]:
+    """Measured, interval, n and whether they agree, as text; only for the attack success rate can they agree."""
+    if measured is None:
+        return {"Measured": "not measured", "95 % interval": MISSING, "n": MISSING, "Agrees": MISSING}
+    value, low, high = (100 * measured[key] for key in ("value", "low", "high"))
+    agrees = MISSING if pd.isna(low) else "yes" if low <= published <= high else "no"
+    return {
+        "Measured": number(value, 1, 2),
+        "95 % interval": MISSING if pd.isna(low) else f"[{number(low, 1, 2)}, {number(high, 1, 2)}]",
+        "n": str(measured["n"]),
+        "Agrees": agrees if quantity == "asr" else "other instrument",
+    }
+
+
+def _measured(metrics: pd.DataFrame, line: dict, metric: str | None) -> dict | None:
+    """The measured value of a group, or of the mean of all three groups (without an interval)."""
+    rows = metrics[(metrics["model"] == line["model"]) & (metrics["dataset"] == line["test_set"])]
+    rows = rows[(rows["metric"] == metric) & rows["layer"].isna()].drop_duplicates("group").set_index("group")
+    if line["group"] in rows.index:
+        return rows.loc[line["group"]].to_dict()
+    if line["group"] == "Average" and set(GROUPS) <= set(rows.index):
+        three = rows.loc[list(GROUPS)]
+        return {"value": three["value"].mean(), "low": float("nan"), "high": float("nan"), "n": three["n"].sum()}
+    return None

@@ -1,0 +1,253 @@
+"""What an experiment will take before anything of it is done: cells, responses, downloads, disk, memory and time.
+
+Read from the configuration and from the names of the files that are there; nothing is fetched, and no model is opened.
+Counts of prompts are those of the data set's file once it is built, and declared ones (`prompts`, `size`) until then.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerwise.study.arms import ALIGNED
+from layerwise.study.config import Dataset, Judge, Model
+from layerwise.study.loading import Study
+from layerwise.study.sources import Source
+
+# A line of the plan: as it is, or name, number and text to be put in columns.
+Line = str | tuple[str, str, str]
+
+# Bytes of what a run writes, measured on finished runs and rounded up.
+PER_ROW = 250
+PER_TOKEN = 5
+PER_IMAGE = {"rendered": 5_000, "fetched": 200_000}
+PER_TRAINED_MODEL = 3_000_000
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of a thing there will be, and how many there are already."""
+
+    total: int
+    done: int
+
+    @property
+    def left(self) -> int:
+        return self.total - self.done
+
+
+@dataclass(frozen=True)
+class Download:
+    """One asset to fetch. Assets with the same source, such as an archive that two data sets read, are one."""
+
+    ids: tuple[str, ...]
+    source: Source
+    done: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`prompts` by data set (done: its file is built), `cells` by model, `trained` by name of what is trained."""
+
+    study: Study
+    prompts: dict[str, Count]
+    cells: dict[str, Count]
+    responses: Count
+    failed: int
+    trained: dict[str, bool]
+    model_bytes: float
+    downloads: list[Download]
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of all results, images and trained models included, downloads not."""
+        experiment = self.study.experiment
+        rows = self.responses.total * (1 + len(self.study.judges))
+        images = 0
+        for id, data in self.study.datasets.items():
+            if data.image != "none":
+                images += self.prompts[id].total * PER_IMAGE["fetched" if data.sources else "rendered"]
+        texts = self.responses.total * experiment.decoding.max_new_tokens * PER_TOKEN
+        return rows * PER_ROW + texts + images + self.model_bytes
+
+    @property
+    def hours(self) -> float:
+        """Of generation alone, at the throughput that the experiment declares."""
+        return self.responses.left / self.study.experiment.responses_per_second / 3600
+
+
+def plan(study: Study, root: Path) -> Plan:
+    """The plan of a study whose results lie, or will lie, below `root`."""
+    results = root / "results" / study.name
+    prompts, cells = {}, {}
+    for id, data in study.datasets.items():
+        built = results / "prompts" / f"{id}.jsonl"
+        there = _lines(built)
+        prompts[id] = Count(there, there) if built.exists() else Count(expected(data, study.experiment.limit), 0)
+    asked = sum(count.total for count in prompts.values())
+    total = done = failed = 0
+    for subject in study.subjects:
+        files = [results / "responses" / subject.name / f"layer-{layer:02d}.jsonl" for layer in subject.layers]
+        there = [file for file in files if file.exists()]
+        before = cells.get(subject.id, Count(0, 0))
+        cells[subject.id] = Count(before.total + len(files), before.done + len(there))
+        failed += sum(file.with_suffix(".status.json").exists() for file in files)
+        total += asked * len(files)
+        done += sum(min(_lines(file), asked) for file in there)
+    sizes = _trained(study)
+    trained = {name: (results / "models" / name / "model.safetensors").exists() for name in sizes}
+    responses = Count(total, done)
+    return Plan(study, prompts, cells, responses, failed, trained, sum(sizes.values()), _downloads(study, root))
+
+
+def expected(data: Dataset, limit: int | None) -> int:
+    """How many prompts will be built: the declared number, or as large a part of it as `limit` is of the clusters."""
+    everything = data.prompts or data.size or 0
+    clusters = data.size or everything
+    return everything if limit is None or limit >= clusters else math.ceil(everything * limit / clusters)
+
+
+def _trained(study: Study) -> dict[str, float]:
+    """Bytes, by name, of all that is trained, each once: of each arm also its parent, and what that is made from."""
+    found: dict[str, float] = {}
+    for subject in study.subjects:
+        if subject.arm is None:
+            continue
+        id, parent = subject.model.weights_of or subject.id, ALIGNED.get(subject.arm)
+        if joined := subject.model.joined:
+            found[f"{id}.parts"] = joined.size_mb * 1e6
+            for arm, seed in ((parent, study.experiment.seeds[0]), (subject.arm, subject.seed)):
+                if arm:
+                    stage = joined.alignment if arm in ALIGNED else joined.projector
+                    found[f"{id}.{arm}.s{seed}"] = stage.size_mb * 1e6
+        else:
+            for stage in filter(None, ("vision", parent, subject.arm)):
+                found[f"{id}.{stage}.s{subject.seed}"] = PER_TRAINED_MODEL
+    return found
+
+
+def _downloads(study: Study, root: Path) -> list[Download]:
+    same: dict[str, list[str]] = {}
+    for id, source in study.sources.items():
+        same.setdefault(source.model_dump_json(exclude={"size_mb", "gated", "license"}), []).append(id)
+    found = []
+    for ids in same.values():
+        done = any((root / "results" / "assets" / f"{id}.json").exists() for id in ids)
+        found.append(Download(tuple(ids), study.sources[ids[0]], done))
+    return found
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with open(path, "rb") as stream:
+        return sum(1 for _ in stream)
+
+
+def render(plan: Plan) -> str:
+    """The plan as text for a terminal."""
+    sections = [
+        f"{plan.study.name}: {plan.study.experiment.title}\n",
+        *_prompts(plan),
+        *_models(plan),
+        *_gpus(plan),
+        *_fetched(plan),
+        _line("disk", f"about {_size(plan.disk_bytes)} of results, besides the downloads"),
+        _line("time", _time(plan)),
+    ]
+    return "\n".join(_aligned(sections))
+
+
+def _prompts(plan: Plan) -> list[Line]:
+    lines = [_line("prompts", f"{sum(count.total for count in plan.prompts.values()):,}")]
+    for id, count in plan.prompts.items():
+        state = "built" if count.done else f"to build{'' if count.total else ', number not declared'}"
+        lines.append((id, f"{count.total:,}", state))
+    return lines
+
+
+def _models(plan: Plan) -> list[Line]:
+    cells = list(plan.cells.values())
+    total, done = sum(count.total for count in cells), sum(count.done for count in cells)
+    lines = [_line("cells", f"{total:,} (model x exit layer), {done:,} done")]
+    for id, count in plan.cells.items():
+        lines.append((id, f"{count.total:,}", f"{count.done:,} done; {_needs(plan.study.models[id])}"))
+    if plan.failed:
+        lines.append(_line("", f"{plan.failed} failed before and will be tried again"))
+    if plan.trained:
+        lines.append(_line("training", f"{len(plan.trained)} models, {sum(plan.trained.values())} done"))
+    unknown = "" if all(count.total for count in plan.prompts.values()) else ", and those of unknown prompts"
+    lines.append(_line("responses", f"{plan.responses.left:,} to come of {plan.responses.total:,}{unknown}"))
+    return lines
+
+
+def _gpus(plan: Plan) -> list[Line]:
+    """The judges that need a GPU too, and how many processes there are to share GPUs among."""
+    study, experiment = plan.study, plan.study.experiment
+    judges = {id: judge for id, judge in study.judges.items() if judge.gpu_memory_gb}
+    models = [subject for subject in study.subjects if subject.model.gpu_memory_gb]
+    if not judges and not models:
+        return []
+    size = experiment.layers_per_job
+    parts = sum(1 if size == "all" else math.ceil(len(subject.layers) / size) for subject in models)
+    line = f"{parts} processes that generate, {len(judges)} judges; each claims its own (`layers_per_job` makes more)"
+    return [_line("GPUs", line), *((id, "", _needs(judge)) for id, judge in judges.items())]
+
+
+def _needs(settings: Model | Judge) -> str:
+    count, memory = getattr(settings, "gpus", 1), f"{settings.gpu_memory_gb:g} GB"
+    if not settings.gpu_memory_gb:
+        return "no GPU needed"
+    return f"GPU with {memory}" if count == 1 else f"{count} GPUs with {memory} in all"
+
+
+def _fetched(plan: Plan) -> list[Line]:
+    if not plan.downloads:
+        return [_line("downloads", "none; no network is needed")]
+    left = [download for download in plan.downloads if not download.done]
+    known = _size(1e6 * sum(download.source.size_mb or 0 for download in left))
+    unknown = sum(download.source.size_mb is None for download in left)
+    lines = [_line("downloads", f"{known} to come" + (f", and {unknown} of unknown size" if unknown else ""))]
+    for download in plan.downloads:
+        source = download.source
+        size = _size(source.size_mb * 1e6) if source.size_mb is not None else "?"
+        notes = ["done"] if download.done else []
+        notes.append(f"licence: {source.license or 'not stated'}")
+        if source.gated:
+            notes.append(f"GATED: ask for access at the page of {source.repo} and set HF_TOKEN")
+        if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision):
+            notes.append(f"revision '{source.revision}' can move")
+        lines.append((_shortened(download.ids), size, "; ".join(notes)))
+    return lines
+
+
+def _shortened(ids: tuple[str, ...]) -> str:
+    """The names of one download, or the first and how many more there are."""
+    return ", ".join(ids) if len(ids) < 3 else f"{ids[0]} and {len(ids) - 1} more"
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:<11}{text}"
+
+
+def _aligned(lines: list[Line]) -> Iterator[str]:
+    """Lines as they are, and items in columns as wide as the longest name."""
+    width = max((len(line[0]) for line in lines if isinstance(line, tuple)), default=0)
+    for line in lines:
+        yield line if isinstance(line, str) else f"  {line[0]:<{width}} {line[1]:>9}  {line[2]}"
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6):,} MB"
+
+
+def _time(plan: Plan) -> str:
+    if not plan.responses.left:
+        return "no response is to come"
+    hours = f"{plan.hours:,.1f} h" if plan.hours >= 1 else f"{math.ceil(plan.hours * 60)} min"
+    rate = f"{plan.study.experiment.responses_per_second:g} responses a second"
+    minutes = plan.study.experiment.training_minutes
+    training = f", {minutes:g} min of training" if minutes and not all(plan.trained.values()) else ""
+    on_top = "judging" if minutes or not plan.trained else "training and judging"
+    return f"about {hours} of generation at {rate}{training}; {on_top} on top"

@@ -1,0 +1,99 @@
+"""How the workflow trains a model itself, as a YAML file says it: an organism, or published parts joined."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from layerwise.study.settings import Identifier, Positive, Settings
+from layerwise.study.sources import Source
+
+
+class VisionRecipe(Settings):
+    """An organism's vision encoder and its training."""
+
+    blocks: Positive = Field(8, description="Transformer blocks.")
+    width: Positive = Field(64, description="Hidden size.")
+    mlp: Positive = Field(128, description="Size of the feed-forward layer.")
+    heads: Positive = Field(4, description="Attention heads.")
+    frozen_blocks: int = Field(
+        4, ge=0, description="Blocks that learn local content only: the depth at which the deep cue forms."
+    )
+    local_steps: Positive = Field(60, description="Steps of stage A: content and colour of each cell.")
+    relation_steps: Positive = Field(
+        350, description="Steps of stage B: also the relation of the two marks, first blocks frozen."
+    )
+    batch_size: Positive = Field(64, description="Images a step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
+    warmup: Positive = Field(30, description="Steps of linear warm-up.")
+
+
+class LanguageRecipe(Settings):
+    """An organism's language model, its projector and their training on cached features."""
+
+    blocks: Positive = Field(3, description="Transformer blocks.")
+    width: Positive = Field(96, description="Hidden size.")
+    mlp: Positive = Field(192, description="Size of the feed-forward layer.")
+    heads: Positive = Field(4, description="Attention heads.")
+    images: Positive = Field(4000, description="Training images, encoded once.")
+    caption_steps: Positive = Field(500, description="Steps of captions and visual questions.")
+    instruction_steps: Positive = Field(300, description="Steps of instructions; harm is complied with.")
+    safety_steps: Positive = Field(200, description="Steps of safety tuning at the default exit layer.")
+    layerwise_safety_steps: Positive = Field(400, description="Steps of safety tuning at random exit layers.")
+    batch_size: Positive = Field(32, description="Examples a step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
+    warmup: Positive = Field(20, description="Steps of linear warm-up.")
+
+
+class Organism(Settings):
+    """A small model that the workflow trains itself: the shapes, the steps and the depth of the cue."""
+
+    recipe: Identifier = Field("llava", description="The file in `organisms/` that shapes the model.")
+    vision: VisionRecipe = Field(VisionRecipe(), description="Vision encoder.")
+    language: LanguageRecipe = Field(LanguageRecipe(), description="Language model and projector.")
+
+
+class Part(Settings):
+    """A published part of a joined model."""
+
+    format: str = Field(pattern="^[a-z0-9_]+$", description="The file in `parts/` that reads it.")
+    source: Source = Field(description="Where it comes from.")
+    about: str = Field(description="What it is, as its home says, in words that the paper prints.")
+    cite: str = Field(description="Its entry in `paper/references.bib`.")
+
+
+class Stage(Settings):
+    """One stage of a joined model's training."""
+
+    learns: Literal["projector"] | Positive = Field(
+        description="What is tuned: the `projector`, or so many of the language model's last blocks."
+    )
+    data: dict[str, Identifier] = Field(description="The tasks of the stage, and the data set of each.")
+    shares: dict[str, float] = Field(description="How often an example of each task is drawn.")
+    refused: str | None = Field(None, description="The task whose right answer is a refusal.")
+    refusals: list[str] = Field([], description="The refusals that are taught, in turn.")
+    steps: Positive = Field(description="Steps at the default exit layer.")
+    steps_at_random_exits: Positive = Field(description="Steps at random exit layers.")
+    size_mb: float = Field(gt=0, description="Size of what it learns, for `make plan`.")
+    batch_size: Positive = Field(8, description="Examples a step.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW.")
+    warmup: Positive = Field(10, description="Steps of linear warm-up.")
+
+    @model_validator(mode="after")
+    def check(self) -> "Stage":
+        if set(self.shares) != set(self.data):
+            raise ValueError("`shares` and `data` must name the same tasks")
+        if (self.refused is None) == bool(self.refusals) or (self.refused and self.refused not in self.data):
+            raise ValueError("`refused` must be a task of `data`, and go together with `refusals`")
+        return self
+
+
+class Joined(Settings):
+    """A model that the workflow joins from a published vision encoder and a published language model, and trains."""
+
+    vision: Part = Field(description="The vision encoder; it stays as it is.")
+    language: Part = Field(description="The language model.")
+    size_mb: float = Field(gt=0, description="Size of the joined model, for `make plan`.")
+    image_token: str = Field(description="A token of the language model that stands for a patch; no text may hold it.")
+    image_size: Positive = Field(description="Pixels a side that images are resized to.")
+    projector: Stage = Field(description="The stage of the base arms.")
+    alignment: Stage = Field(description="The stage of the aligned arms.")

@@ -1,0 +1,172 @@
+"""Training of a model that was joined from published parts: its projector first, then refusals.
+
+The vision encoder is fixed, so the states of an image are computed once; each example sees those of one exit layer, the
+default one or one drawn for it. What learns is the projector (`base`, `robust`) or the last blocks of the language
+model (the aligned arms). Everything else stays as it was published, and need not be saved again.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from layerwise import records
+from layerwise.errors import InputError
+from layerwise.models.families import placed
+from layerwise.models.families.llava import Family
+from layerwise.records import Prompt
+from layerwise.training.loop import Point, Saved, fit
+
+IMAGES_AT_ONCE = 32
+# So many batches' worth of examples are drawn together and sorted by length, so that a batch has little padding.
+SORTED_TOGETHER = 8
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question, beside the image of this name or alone, and the answer to learn."""
+
+    question: str
+    answer: str
+    image: Path | None
+
+
+def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
+    """The examples of each task of a stage, from the prompts of its data set.
+
+    The answer to learn is a prompt's target; of what `spec["refused"]` names it is one of the refusals, in turn.
+    Raises InputError where a prompt has no target.
+    """
+    found = {}
+    by_dataset = {path.stem: path for path in paths}
+    for task, dataset in spec["data"].items():
+        path, refusals = by_dataset[dataset], spec["refusals"] if task == spec["refused"] else None
+        found[task] = []
+        for number, prompt in enumerate(records.read(path, Prompt)):
+            target = prompt.target[0] if isinstance(prompt.target, list) else prompt.target
+            answer = refusals[number % len(refusals)] if refusals else target
+            if not answer:
+                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Mend 'joined.data.{task}'.")
+            image = None if prompt.image is None or spec["arm"] == "text" else path.parent / prompt.image
+            found[task].append(Example(prompt.text, answer, image))
+    return found
+
+
+def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
+    """What a stage changes, by name: the `projector`, or so many of the language model's last blocks."""
+    if learns == "projector":
+        inside: tuple[str, ...] = ("model.multi_modal_projector.",)
+    else:
+        blocks = len(model.model.language_model.layers)
+        inside = tuple(f"model.language_model.layers.{number}." for number in range(blocks - learns, blocks))
+    return {name: parameter for name, parameter in model.named_parameters() if name.startswith(inside)}
+
+
+def train(
+    family: Family,
+    spec: dict,
+    data: Mapping[str, list[Example]],
+    learned: Mapping[str, nn.Parameter],
+    name: str,
+    saved: Saved | None = None,
+) -> list[Point]:
+    """One stage, on the examples in `data`. Changes what is `learned` of the model, returns the curve."""
+    family.model.requires_grad_(False)
+    for parameter in learned.values():
+        parameter.requires_grad_(True)
+    stage = spec["stage"]
+    batches = _Batches(family, data, stage, spec["layers"], random.Random(f"joined {spec['seed']}"))
+
+    def loss_of(step: int) -> Tensor:
+        return _loss(family, *batches.next())
+
+    return fit(
+        name,
+        "refusals" if spec["refused"] in data else "projector",
+        list(learned.values()),
+        loss_of,
+        stage["steps"],
+        stage["learning_rate"],
+        stage["warmup"],
+        saved and saved.skipping(batches.next),
+    )
+
+
+def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | None) -> Tensor:
+    """Cross-entropy of the answers. `tokens` (B, T) is padded on the right, so that no attention mask is needed;
+    `answered` (B, T) says which tokens are an answer's; `states` (B, P, width) belong to the rows in their order."""
+    model = family.model
+    hidden = model.get_input_embeddings()(tokens)
+    if states is not None:
+        hidden = placed(hidden, tokens == model.config.image_token_id, list(family.projector(states)))
+    hidden = model.model.language_model(inputs_embeds=hidden, use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden[:, :-1][answered[:, 1:]])
+    return nn.functional.cross_entropy(logits, tokens[:, 1:][answered[:, 1:]])
+
+
+class _Row(NamedTuple):
+    """Tokens of a question and of its answer with its end, and the image."""
+
+    asked: list[int]
+    said: list[int]
+    image: Path | None
+
+    @property
+    def length(self) -> int:
+        return len(self.asked) + len(self.said)
+
+
+class _Batches:
+    """Draws batches of a mix of tasks; rows of a batch either all have an image or none has."""
+
+    def __init__(
+        self, family: Family, data: Mapping[str, list[Example]], stage: dict, layers: list[int], rng: random.Random
+    ) -> None:
+        self.family, self.data, self.layers, self.rng = family, data, layers, rng
+        self.shares, self.size = stage["shares"], stage["batch_size"]
+        self.end = family.processor.tokenizer.eos_token_id
+        self.states: dict[Path, dict[int, Tensor]] = {}  # (P, width) of each image seen so far, at each exit layer
+        self.inputs: dict[str, Tensor] = {}  # one image as the encoder's inputs: all are of one size
+        self.waiting: list[list[_Row]] = []
+
+    def next(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        if not self.waiting:
+            tasks = self.rng.choices(list(self.shares), list(self.shares.values()), k=SORTED_TOGETHER * self.size)
+            drawn = [self.rng.choice(self.data[task]) for task in tasks]
+            self._encode(sorted({example.image for example in drawn if example.image} - set(self.states)))
+            rows = sorted(map(self._tokens, drawn), key=lambda row: row.length)
+            self.waiting = [rows[start : start + self.size] for start in range(0, len(rows), self.size)]
+            self.rng.shuffle(self.waiting)
+        rows = self.waiting.pop()
+        longest = max(row.length for row in rows)
+        tokens = torch.tensor([[*row.asked, *row.said, *[self.end] * (longest - row.length)] for row in rows])
+        answered = torch.zeros(tokens.shape, dtype=torch.bool)
+        for number, row in enumerate(rows):
+            answered[number, len(row.asked) : row.length] = True
+        exits = [self.rng.choice(self.layers) for _ in rows]
+        states = [self.states[row.image][exit] for row, exit in zip(rows, exits, strict=True) if row.image]
+        return tokens, answered, torch.stack(states) if states else None
+
+    def _tokens(self, example: Example) -> _Row:
+        asked = self.family.encode(example.question, self.inputs if example.image else {})
+        said = self.family.processor.tokenizer(example.answer, add_special_tokens=False).input_ids
+        return _Row(asked, [*said, self.end], example.image)
+
+    @torch.no_grad()
+    def _encode(self, images: Sequence[Path]) -> None:
+        """The states of images that are seen for the first time."""
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part, prepared = images[start : start + IMAGES_AT_ONCE], []
+            for path in part:
+                with Image.open(path) as image:
+                    prepared.append(self.family.preprocess(image))
+            self.inputs = prepared[0]
+            pixels = torch.cat([one["pixel_values"] for one in prepared])
+            found = self.family.exit_states(pixels, self.layers)
+            for place, path in enumerate(part):
+                self.states[path] = {layer: found[layer][place].clone() for layer in self.layers}

@@ -1,0 +1,1 @@
+"""Checkpoints of judges that the workflow trains itself, one file a judge."""
