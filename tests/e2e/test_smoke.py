@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from project import ROOT
 from pypdf import PdfReader
 
 from layerwise.files import file_digest
-from project import ROOT
 
 
 def test_every_promised_file_is_there(finished):
@@ -80,22 +80,22 @@ def test_every_number_names_a_source_that_exists(finished):
     ],
 )
 def test_every_step_back_to_the_raw_inputs_is_told(finished, what, files):
-    said = finished.script("why.py", what, "--full")
+    said = finished.script("why", what, "--full")
     assert said.returncode == 0, said.stdout + said.stderr
     listed = {path: checksum for checksum, path in re.findall(r"^    ([0-9a-f]{64})  (.+)$", said.stdout, re.MULTILINE)}
     for path in files:
         assert listed[path] == file_digest(finished.folder / path)
     # A number of one exit hangs on no other.
     assert "layer-07" not in what or not any("layer-00" in path for path in listed)
-    assert max(map(len, finished.script("why.py", what).stdout.splitlines())) <= 100
+    assert max(map(len, finished.script("why", what).stdout.splitlines())) <= 100
 
 
 def test_a_source_that_was_changed_and_a_wrong_key_are_said(project):
     verdicts = project.folder / "results/smoke/verdicts/truth/organism-smoke.robust.s100.jsonl"
     verdicts.write_text(verdicts.read_text() + "\n")
-    said = project.script("why.py", "asr.robust.world-deep.layer-00")
+    said = project.script("why", "asr.robust.world-deep.layer-00")
     assert said.returncode == 1 and f"CHANGED: {verdicts.relative_to(project.folder)}" in said.stdout
-    wrong = project.script("why.py", "asr.robust.world-dep.layer-00")
+    wrong = project.script("why", "asr.robust.world-dep.layer-00")
     assert wrong.returncode == 1 and "asr.robust.world-deep.layer-00" in wrong.stderr
 
 
@@ -108,7 +108,7 @@ def test_the_description_of_the_run_is_valid_and_names_every_file(finished, faul
 
 
 def test_the_run_agrees_with_the_reference(finished):
-    said = finished.script("verify.py")
+    said = finished.script("verify")
     assert said.returncode == 0, said.stdout + said.stderr
 
 

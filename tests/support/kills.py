@@ -99,7 +99,7 @@ def victims(run: subprocess.Popen, script: str) -> list[psutil.Process]:
 def reference(folder: Path) -> Project:
     """The smoke experiment, run to its end, with an engine that notes what it computes."""
     project = Project.new(folder)
-    project.edit("workflow/scripts/layerwise/engine.py", BATCH, NOTE + BATCH)
+    project.edit("workflow/scripts/layerwise/models/engine.py", BATCH, NOTE + BATCH)
     project.run()
     return project
 

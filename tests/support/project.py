@@ -54,8 +54,8 @@ class Project:
         return done.stdout + done.stderr
 
     def script(self, name: str, *arguments: str, experiment: str = "smoke") -> subprocess.CompletedProcess:
-        """Run a script that asks about a finished experiment."""
-        command = [sys.executable, f"workflow/scripts/{name}", *arguments, "--experiment", experiment]
+        """Run a command that asks about a finished experiment."""
+        command = [sys.executable, "workflow/scripts", name, *arguments, "--experiment", experiment]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
 
     def planned(self, *arguments: str, experiment: str = "smoke") -> set[str]:

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import BaseModel
 
-import document_config
+from commands import docs as document_config
 from conftest import ROOT
 from layerwise.errors import InputError
 from layerwise.study import arms, config, recipes, settings, sources

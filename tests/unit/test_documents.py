@@ -13,15 +13,15 @@ LIBRARY = ROOT / "workflow" / "scripts" / "layerwise"
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "results/README.md", "figures/README.md"]
 # The columns of each file are a constant of the module that makes it; read, not imported, since some import torch.
 COLUMNS = {
-    "`metrics.csv`": (LIBRARY / "metrics.py", "COLUMNS"),
-    "`paired.csv`": (LIBRARY / "paired.py", "COLUMNS"),
+    "`metrics.csv`": (LIBRARY / "analysis" / "metrics.py", "COLUMNS"),
+    "`paired.csv`": (LIBRARY / "analysis" / "paired.py", "COLUMNS"),
     "Probes": (LIBRARY.parent / "probe.py", "COLUMNS"),
-    "gates.csv": (LIBRARY / "gates.py", "COLUMNS"),
-    "predictions.csv": (LIBRARY / "predictions" / "__init__.py", "COLUMNS"),
-    "validity.csv": (LIBRARY / "validity.py", "VALIDITY"),
-    "agreement.csv": (LIBRARY / "validity.py", "AGREEMENT"),
-    "controls.csv": (LIBRARY / "validity.py", "CONTROLS"),
-    "`human_labels.csv`": (LIBRARY / "human_labels.py", "COLUMNS"),
+    "gates.csv": (LIBRARY / "analysis" / "gates.py", "COLUMNS"),
+    "predictions.csv": (LIBRARY / "analysis" / "predictions" / "__init__.py", "COLUMNS"),
+    "validity.csv": (LIBRARY / "analysis" / "judge_validity.py", "VALIDITY"),
+    "agreement.csv": (LIBRARY / "analysis" / "judge_validity.py", "AGREEMENT"),
+    "controls.csv": (LIBRARY / "analysis" / "judge_validity.py", "CONTROLS"),
+    "`human_labels.csv`": (LIBRARY / "analysis" / "human_labels.py", "COLUMNS"),
 }
 RECORDS = {"Prompts": "Prompt", "Responses": "Response", "Verdicts": "Verdict"}
 
@@ -84,7 +84,7 @@ def test_every_experiment_is_in_the_readme() -> None:
 
 def test_every_figure_is_in_its_readme() -> None:
     text = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
-    for path in (LIBRARY / "figures").glob("*.py"):
+    for path in (LIBRARY / "report" / "figures").glob("*.py"):
         if any(isinstance(n, ast.FunctionDef) and n.name == "draw" for n in tree(path).body):
             assert f"| `{path.stem.replace('_', '-')}` |" in text
 

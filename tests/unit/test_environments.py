@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from layerwise import plugins
 from layerwise.jobs import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,12 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 # Found by an id at run time, each only where the rule's script asks for its room.
 ROOMS = {
-    "generate": "exits",
-    "probe": "exits",
-    "judge": "judges",
-    "human_labels": "judges",
-    "build_prompts": "datasets",
-    "figure": "figures",
+    "generate": "models.families",
+    "probe": "models.families",
+    "judge": "judging.judges",
+    "human_labels": "judging.judges",
+    "build_prompts": "prompts.builders",
+    "figure": "report.figures",
     "fetch": "assets",
 }
 
@@ -36,12 +37,12 @@ def rules():
 
 def imported(script):
     """Names of the third-party distributions that a script needs."""
-    room = fingerprint.SCRIPTS / "layerwise" / ROOMS.get(script, "nowhere")
-    waiting = [script, *(f"layerwise.{room.name}.{path.stem}" for path in room.glob("*.py"))]
+    room = ROOMS.get(script)
+    waiting = [script, *(plugins.module(room, name) for name in (plugins.names(room) if room else ()))]
     if script in ("train_vision", "train_base", "align", "probe"):
-        waiting.append("layerwise.organisms.llava")
+        waiting.append("layerwise.models.organisms.llava")
     if script == "train_judge":
-        waiting += ["layerwise.training.toxicity", "layerwise.training.guard"]
+        waiting += ["layerwise.training.judges.toxicity", "layerwise.training.judges.guard"]
     seen, found = set(), set()
     while waiting:
         name = waiting.pop()

@@ -6,23 +6,23 @@ import re
 import subprocess
 import sys
 
+import drawing
 import numpy as np
 import pytest
+from drawing import shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
+from tidy import Results
 
-import drawing
 import figure as script
 from conftest import ROOT
-from drawing import shown
 from layerwise import plugins
-from layerwise.analysis import results
+from layerwise.analysis.results import ONSET, read, studied
 from layerwise.errors import InputError
 from layerwise.report import style
 from layerwise.report.figures import predictions
 from layerwise.report.shown import cells
-from tidy import Results
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_onset_of_a_dose_is_the_first_exit_that_reads_the_cue(experiments):
     data, _ = shown(experiments["tiny"], "dose")
     deep = data["metric"] == "deep"
     data.loc[deep, "value"] = 0.5
-    data.loc[deep & (data["dose"] == 2) & (data["layer"] >= 3), "value"] = results.ONSET
+    data.loc[deep & (data["dose"] == 2) & (data["layer"] >= 3), "value"] = ONSET
     assert plugins.find("report.figures", "dose").onsets(data) == {2: 3}
 
 
@@ -153,8 +153,8 @@ def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
     over = (metrics["arm"] == subject["arm"]) & (metrics["metric"] == metric) & (metrics["seed"] == "all")
     thinned = metrics.copy()
     thinned.loc[over & (thinned["layer"] == layer), "n"] = 1
-    whole = cells(metrics, results.studied(results.subjects), names)
-    found = cells(thinned[~lost], results.studied(results.subjects), names)
+    whole = cells(metrics, studied(results.subjects), names)
+    found = cells(thinned[~lost], studied(results.subjects), names)
     assert whole["complete"].all()
     assert len(found) == len(whole)
     gaps = found[found["value"].isna()]
@@ -209,7 +209,7 @@ def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, 
     for suffix in (".pdf", ".svg", ".png", ".csv", ".txt"):
         first, second = ((tmp_path / run / "utility").with_suffix(suffix).read_bytes() for run in ("one", "two"))
         assert first == second and len(first) > 50, suffix
-    table = results.read([tmp_path / "one" / "utility.csv"])["utility"]
+    table = read([tmp_path / "one" / "utility.csv"])["utility"]
     expected = plugins.find("report.figures", "utility").data(results.frames, results.subjects)
     np.testing.assert_allclose(table["value"], expected["value"], rtol=1e-5)
     assert list(table["dataset"]) == list(expected["dataset"])

@@ -6,12 +6,12 @@ import random
 import shutil
 from dataclasses import replace
 
+import models
 import pytest
+import smallmodels
 from transformers import LlavaForConditionalGeneration
 
 import generate
-import models
-import smallmodels
 from layerwise import assets
 from layerwise.errors import InputError
 from layerwise.files import digest
@@ -132,7 +132,7 @@ def test_layers_may_be_grouped_in_any_way(cells):
 
 def test_nothing_is_loaded_when_all_is_there(cells, monkeypatch):
     whole = cells.run()
-    monkeypatch.setattr(engine, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(checkpoints, "load_model", lambda *_: pytest.fail("the model was loaded"))
     assert cells.run() == whole
 
 
@@ -230,7 +230,8 @@ def test_a_model_that_cannot_start_fails_all_its_cells_and_ends_well(cells, monk
     cells.run((0,))
     kept = cells.rows(0)
     write(cells.prompts, [*read(cells.prompts, engine.Prompt), engine.Prompt("p9", "d", "w1", None, None, "vqa", "c")])
-    monkeypatch.setattr(engine, "load", lambda *_: (_ for _ in ()).throw(MemoryError("no room on the device")))
+    error = MemoryError("no room on the device")
+    monkeypatch.setattr(checkpoints, "load_model", lambda *_: (_ for _ in ()).throw(error))
     cells.run()
     assert cells.rows(0) == kept and cells.rows(1) == {}
     assert "MemoryError: no room on the device" in json.loads(cells.status(0).read_text())["error"]

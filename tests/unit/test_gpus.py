@@ -16,7 +16,7 @@ SCRIPTS = str(ROOT / "workflow" / "scripts")
 # Claims, says what it got, and lives until its input ends.
 PROCESS = """
 import os, sys
-from layerwise import gpus
+from layerwise.jobs import gpus
 device_map = gpus.claim(int(sys.argv[1]))
 print(os.environ["CUDA_VISIBLE_DEVICES"], device_map, flush=True)
 sys.stdin.read()

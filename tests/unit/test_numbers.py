@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tidy import EXPERIMENTS, Results
 
 import number as script
+from layerwise.analysis.results import studied
 from layerwise.errors import InputError
 from layerwise.report import shown
 from layerwise.report.numbers import collect, number
 from layerwise.report.numbers.seen import changes, seen
 from layerwise.report.tables import Names
-from tidy import EXPERIMENTS, Results
 
 FIELDS = {"value", "text", "n", "low", "high", "source", "rule"}
 
@@ -206,7 +207,7 @@ def test_a_change_is_of_the_same_seed_and_spans_the_seeds(experiments):
     metrics.loc[rows, "value"] = 0.5
     for seed, value in (("100", 0.7), ("201", 0.6), ("all", 0.65)):
         metrics.loc[rows & (metrics["layer"] == 2) & (metrics["seed"] == seed), "value"] = value
-    cells = shown.cells(metrics, results.studied(results.subjects), ["toxicity"])
+    cells = shown.cells(metrics, studied(results.subjects), ["toxicity"])
     found = changes(cells[cells["arm"] == "robust"])
     assert set(found["layer"]) == {2} and set(found["default_layer"]) == {7}
     assert found["change"].tolist() == pytest.approx([0.15, 0.15])

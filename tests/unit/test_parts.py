@@ -2,14 +2,14 @@
 
 import re
 
+import models
 import onnx
 import pytest
+import smallmodels
 import torch
 from gguf import GGUFWriter
 from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM
 
-import models
-import smallmodels
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints
@@ -205,5 +205,5 @@ def test_what_does_not_fit_is_refused(wrong, said):
 
 
 def test_a_format_that_is_not_there_is_named():
-    with pytest.raises(InputError, match=r"no format 'safetensor'. There are: gguf_llama, onnx_dinov2"):
+    with pytest.raises(InputError, match=r"no format 'safetensor'; there are: gguf_llama, onnx_dinov2"):
         plugins.find("models.backbones", "safetensor")

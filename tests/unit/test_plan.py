@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import yaml
+from project import Project
 
 from conftest import ROOT
 from layerwise import plugins
 from layerwise.prompts import draws
 from layerwise.runs.plan import Count, expected, plan, render
 from layerwise.study import config, loading, yamlfile
-from project import Project
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
@@ -195,8 +195,11 @@ def test_the_command_opens_no_model_and_no_network(project):
     code = (
         "import json, runpy, socket, sys\n"
         "socket.socket = None\n"
-        f"sys.argv = ['plan.py', '--config', {str(project / 'config' / 'trial.yaml')!r}]\n"
-        f"runpy.run_path({str(ROOT / 'workflow/scripts/plan.py')!r}, run_name='__main__')\n"
+        f"sys.argv = ['scripts', 'plan', '--config', {str(project / 'config' / 'trial.yaml')!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'workflow/scripts')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
         "print(json.dumps([name for name in ('torch', 'transformers', 'huggingface_hub') if name in sys.modules]))\n"
     )
     path = str(ROOT / "workflow" / "scripts")
@@ -210,7 +213,7 @@ def test_the_command_opens_no_model_and_no_network(project):
 
 
 def test_an_experiment_that_is_not_there_is_one_message():
-    script = [sys.executable, str(ROOT / "workflow/scripts/plan.py"), "--config", str(ROOT / "config" / "bemch.yaml")]
+    script = [sys.executable, str(ROOT / "workflow/scripts"), "plan", "--config", str(ROOT / "config" / "bemch.yaml")]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode != 0
     assert "Did you mean bench?" in done.stderr and "Traceback" not in done.stderr

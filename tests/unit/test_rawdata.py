@@ -4,13 +4,13 @@ import hashlib
 import zipfile
 
 import pytest
+from rawfiles import numbered, picture, write_csv, write_zip
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, expect, table, writestr
+from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside, numbered_images, save_image
 from layerwise.prompts.options import choice, settings, source
-from rawfiles import numbered, picture, write_csv, write_zip
 
 
 def test_zip_and_folder_read_alike(tmp_path):
@@ -58,8 +58,8 @@ def test_a_folder_behind_a_link_is_not_entered(tmp_path):
 def test_a_damaged_member_is_named(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        writestr("a.png", b"good")
-        writestr("b.png", b"content that is stored as it is")
+        archive.writestr("a.png", b"good")
+        archive.writestr("b.png", b"content that is stored as it is")
     path.write_bytes(path.read_bytes().replace(b"that is stored", b"that is broken"))
     archive = Archive(path)
     assert archive.read("a.png") == b"good"

@@ -137,7 +137,7 @@ HOLDER = """
 import signal, sys
 sys.path.insert(0, sys.argv[1])
 from layerwise.records import Response
-from layerwise.resume import Rows
+from layerwise.jobs.rows import Rows
 with Rows(sys.argv[2], Response, {("a", 0): "k", ("b", 0): "k"}) as rows:
     rows.append([Response("k", "a", "model", 0, "by the orphan", 3, "stop")])
     print("holding", flush=True)

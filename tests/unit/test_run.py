@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import record_failure
-import run
+from commands import run
 
 WAITS = "import signal; print('ready', flush=True); signal.pause()"
 

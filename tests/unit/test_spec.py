@@ -79,22 +79,20 @@ def test_words_and_layout_decide_nothing(project, old, new):
 
 def test_a_helper_decides_for_those_who_import_it(project):
     before = every_spec(project)
-    edit(
-        project / "workflow/scripts/layerwise/records.py", "ensure_ascii=False, allow_nan=False)", "ensure_ascii=False)"
-    )
+    edit(project / "workflow/scripts/layerwise/files.py", "ensure_ascii=False, allow_nan=False)", "ensure_ascii=False)")
     assert changed(before, every_spec(project)) == set(before)
 
 
 def test_a_judge_decides_for_itself_alone(project):
     before = every_spec(project)
-    path = project / "workflow/scripts/layerwise/judges/refusal.py"
+    path = project / "workflow/scripts/layerwise/judging/judges/refusal.py"
     path.write_text(path.read_text() + "\nEXTRA = 1\n")
     assert changed(before, every_spec(project)) == {"judge refusal"}
 
 
 def test_progress_lines_decide_nothing(project):
     before = every_spec(project)
-    edit(project / "workflow/scripts/layerwise/jobs.py", "SECONDS_BETWEEN_LINES = 10.0", "SECONDS_BETWEEN_LINES = 5.0")
+    edit(project / "workflow/scripts/layerwise/jobs/program.py", "LINES = 10.0", "LINES = 5.0")
     assert not changed(before, every_spec(project))
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from layerwise.errors import InputError
 
 LIBRARY = Path(__file__).parent
+# What the things in a room are called in a message, where it is not the room's name without its s.
+WORDS = {"families": "family", "organisms": "recipe", "backbones": "format"}
 
 
 def names(room: str) -> list[str]:
@@ -29,7 +31,8 @@ def module(room: str, name: str) -> str:
     """
     stem, there = name.replace("-", "_"), names(room)
     if stem not in there:
-        what = room.rpartition(".")[2].removesuffix("s").replace("familie", "family")
+        last = room.rpartition(".")[2]
+        what = WORDS.get(last, last.removesuffix("s"))
         close = difflib.get_close_matches(stem, there, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise InputError(f"no {what} '{name}'; there are: {', '.join(there) or 'none'}.{hint}")
