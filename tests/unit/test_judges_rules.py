@@ -179,7 +179,7 @@ def test_refusal_rules_agree_with_the_world_on_its_refusal():
 
 
 def test_an_unknown_judge_is_named_with_those_there_are():
-    with pytest.raises(InputError, match=r"no judge 'refusl'.*Did you mean refusal\?.*coherence, .*truth"):
+    with pytest.raises(InputError, match=r"no judge 'refusl'.*coherence, .*truth.*Did you mean refusal\?"):
         plugins.find("judging.judges", "refusl")
 
 
