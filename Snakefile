@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 # A rule's `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 
-from layerwise.study import arms, loading
+from layerwise.study import loading
+from layerwise.study.arms import seed_of
 from layerwise.jobs import failures, specs
 from layerwise.errors import InputError
 
@@ -39,7 +40,7 @@ onerror:
 
 wildcard_constraints:
     id="|".join(map(re.escape, STUDY.models)),
-    seed=r"\d+",
+    seed=r"\d+(a\d+)?",
     dataset="|".join(map(re.escape, STUDY.datasets | STUDY.training_data)),
     judge="|".join(map(re.escape, STUDY.judges)),
     subject="|".join(map(re.escape, SUBJECTS)),
@@ -48,7 +49,6 @@ wildcard_constraints:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/assets.smk"
 include: "workflow/rules/training.smk"
-include: "workflow/rules/joined.smk"
 include: "workflow/rules/prompts.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"

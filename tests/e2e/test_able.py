@@ -3,7 +3,6 @@
 import pandas as pd
 import pytest
 import yaml
-
 from project import Project
 
 
@@ -11,11 +10,18 @@ from project import Project
 def test_the_organism_passes_its_gates(tmp_path):
     project = Project.new(tmp_path / "project")
     bench = yaml.safe_load((project.folder / "config/bench.yaml").read_text())
-    bench |= {"seeds": [100], "models": [{"id": "organism", "arms": ["robust", "default-on-robust"]}]}
+    bench |= {"seeds": [100], "models": [{"id": "organism", "arms": ["robust", "broad-default"]}]}
     (project.folder / "config/able.yaml").write_text(yaml.safe_dump(bench))
     project.run("--", "results/able/gates.csv", experiment="able")
     gates = pd.read_csv(project.folder / "results/able/gates.csv")
-    assert set(gates.arm) == {"robust", "default-on-robust"}
-    assert set(gates.gate) >= {"utility", "refusal", "over_refusal", "item_probe", "deep_probe", "deep_probe_early"}
+    assert set(gates.arm) == {"robust", "broad-default"}
+    assert set(gates.gate) >= {
+        "vqa_accuracy",
+        "refusal",
+        "over_refusal",
+        "item_probe",
+        "deep_probe",
+        "deep_probe_early",
+    }
     failed = gates[gates.passed != True]  # noqa: E712
     assert failed.empty, failed[["subject", "gate", "dataset", "value", "threshold"]].to_string()

@@ -8,15 +8,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import hubfiles
 import pandas as pd
 import pytest
-
-import hubfiles
 from hub import Hub
+from project import Project
+
 from layerwise import plugins
 from layerwise.runs.plan import plan
 from layerwise.study import loading
-from project import Project
 
 TOKEN = "hf_canaryCanaryCanaryCanaryCanaryCanary"
 GATED = ("meta-llama/Llama-3.2-11B-Vision-Instruct", "meta-llama/Llama-Guard-3-8B")
@@ -98,7 +98,7 @@ def test_every_promised_file_is_there(run):
     ):
         assert path.stat().st_size > 0, path
     figures = {path.stem for path in (run.project.folder / f"figures/{run.name}").glob("*.pdf")}
-    assert figures == {"refusal-and-harm", "outcomes", "toxicity", "utility", "drift"}
+    assert figures == {"refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift"}
     assert {path.stem for path in (run.results / "tables").glob("*.tex")} == {
         *("outcomes", "paired", "judges", "controls", "agreement", "published")
     }
@@ -138,7 +138,7 @@ def test_outcomes_add_up_and_each_judge_counts(run):
     outcomes = metrics[metrics.metric.isin(["refusal", "harmful", "harmless", "incoherent"])]
     sums = outcomes.groupby(["model", "dataset", "judge", "layer", "group"], dropna=False).value.sum()
     assert len(sums) and (abs(sums - 1) < 1e-9).all()
-    assert {"toxicity", "utility"} <= set(metrics.metric)
+    assert {"toxicity", "vqa_accuracy"} <= set(metrics.metric)
     assert set(metrics.model) == {subject.name for subject in run.study.subjects}
 
 

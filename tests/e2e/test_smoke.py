@@ -26,7 +26,7 @@ def test_every_promised_file_is_there(finished):
     ):
         assert (folder / path).stat().st_size > 0, path
     figures = {path.stem for path in (folder / "figures/smoke").glob("*.pdf")}
-    assert {"refusal-and-harm", "outcomes", "toxicity", "utility", "probes", "drift", "predictions"} <= figures
+    assert {"refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "probes", "drift", "predictions"} <= figures
     for name in figures:
         for kind in (".svg", ".png", ".csv"):
             assert (folder / f"figures/smoke/{name}{kind}").stat().st_size > 0, name + kind
@@ -64,18 +64,18 @@ def test_every_number_names_a_source_that_exists(finished):
     ("what", "files"),
     [
         (
-            "asr.default-on-robust.world-deep.layer-07",
+            "asr.broad-default.world-deep.layer-07",
             [
                 "results/smoke/metrics.csv",
-                "results/smoke/verdicts/truth/organism-smoke.default-on-robust.s100.jsonl",
-                "results/smoke/responses/organism-smoke.default-on-robust.s100/layer-07.jsonl",
+                "results/smoke/verdicts/truth/organism-smoke.broad-default.s100.jsonl",
+                "results/smoke/responses/organism-smoke.broad-default.s100/layer-07.jsonl",
                 "results/smoke/prompts/world-deep.jsonl",
-                "results/smoke/models/organism-smoke.default-on-robust.s100/model.safetensors",
-                "results/smoke/models/organism-smoke.robust.s100/model.safetensors",
+                "results/smoke/models/organism-smoke.broad-default.s100/model.safetensors",
+                "results/smoke/models/organism-smoke.broad-none.s100/model.safetensors",
                 "results/smoke/models/organism-smoke.vision.s100/model.safetensors",
             ],
         ),
-        ("drift", ["figures/smoke/drift.pdf", "results/smoke/probes/organism-smoke.default-on-robust.s100.csv"]),
+        ("drift", ["figures/smoke/drift.pdf", "results/smoke/probes/organism-smoke.broad-default.s100.csv"]),
         ("paper/smoke.pdf", ["paper/main.typ", "paper/published.yaml", "results/smoke/numbers.json"]),
     ],
 )
@@ -91,12 +91,12 @@ def test_every_step_back_to_the_raw_inputs_is_told(finished, what, files):
 
 
 def test_a_source_that_was_changed_and_a_wrong_key_are_said(project):
-    verdicts = project.folder / "results/smoke/verdicts/truth/organism-smoke.robust.s100.jsonl"
+    verdicts = project.folder / "results/smoke/verdicts/truth/organism-smoke.broad-none.s100.jsonl"
     verdicts.write_text(verdicts.read_text() + "\n")
-    said = project.script("why", "asr.robust.world-deep.layer-00")
+    said = project.script("why", "asr.broad-none.world-deep.layer-00")
     assert said.returncode == 1 and f"CHANGED: {verdicts.relative_to(project.folder)}" in said.stdout
-    wrong = project.script("why", "asr.robust.world-dep.layer-00")
-    assert wrong.returncode == 1 and "asr.robust.world-deep.layer-00" in wrong.stderr
+    wrong = project.script("why", "asr.broad-none.world-dep.layer-00")
+    assert wrong.returncode == 1 and "asr.broad-none.world-deep.layer-00" in wrong.stderr
 
 
 def test_the_description_of_the_run_is_valid_and_names_every_file(finished, faults):

@@ -4,12 +4,11 @@ import json
 
 import pandas as pd
 import pytest
-
 from project import Project
 
 pytestmark = pytest.mark.network
 ROWS = 6 * 2  # prompts of a data set, exit layers
-SUBJECT = "dino-smol-135m-smoke.default.s1"
+SUBJECT = "dino-smol-135m-smoke.narrow-default.s1"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def test_every_cell_has_every_prompt_and_a_verdict(finished):
 
 def test_the_paper_says_that_no_answer_is_called_harmful(finished):
     metrics = pd.read_csv(finished.folder / "results/wheels-smoke/metrics.csv")
-    assert {"refusal", "answered", "over_refusal", "utility"} <= set(metrics["metric"])
+    assert {"refusal", "answered", "over_refusal", "vqa_accuracy"} <= set(metrics["metric"])
     assert "harmful" not in set(metrics["metric"])
     assert (finished.folder / "paper/wheels-smoke.pdf").stat().st_size > 50_000
 

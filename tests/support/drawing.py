@@ -10,7 +10,7 @@ from layerwise import plugins
 from layerwise.report import style
 from layerwise.report.figures import predictions
 
-BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "utility", "drift")
+BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift")
 OF_ORGANISMS = ("probes", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
 DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
@@ -35,7 +35,7 @@ def verdicts(results):
         (
             name,
             "organism",
-            "default-on-robust",
+            "broad-default",
             seed,
             f"What {name} says of exits",
             "the share",
@@ -47,7 +47,7 @@ def verdicts(results):
         for name in ("P1a", "P1b", "P2", "P3")
         for seed in seeds
     ]
-    rows.append(("P5", "organism", "default-on-robust", seeds[0], "Doses rise", "steps", 2, 2, "holds", ""))
+    rows.append(("P5", "organism", "broad-default", seeds[0], "Doses rise", "steps", 2, 2, "holds", ""))
     return pd.DataFrame(rows, columns=predictions.COLUMNS)
 
 

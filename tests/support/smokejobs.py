@@ -1,10 +1,10 @@
 """The jobs of the smoke experiment, as a dry run names them: what hangs together is one set."""
 
-ARMS = ("robust", "default-on-robust")
+ARMS = ("broad-none", "broad-default")
 SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
 JUDGES = {"truth", "refusal", "coherence", "toxicity", "vqa"}
 DATASETS = {"world-shallow", "world-deep", "world-text", "world-vqa"}
-FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "utility", "drift", "probes", "predictions"}
+FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift", "probes", "predictions"}
 TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", "gates", "predictions"}
 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
@@ -19,13 +19,13 @@ AGGREGATES = {"metrics", "validity", "assess"} | FIGURE_JOBS - DRIFT | TABLE_JOB
 MEASURES = AGGREGATES - VALIDITY | LAST
 JUDGING = {f"judge {judge}" for judge in JUDGES} | AGGREGATES
 GENERATING = {f"generate {subject}" for subject in SUBJECTS} | JUDGING
-PROBE = {"probe organism-smoke.default-on-robust.s100"}
+PROBE = {"probe organism-smoke.broad-default.s100"}
 PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
 BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
 TRAINED = {
     "train_vision organism-smoke 100",
     "train_base organism-smoke robust 100",
-    "align organism-smoke default-on-robust 100",
+    "align organism-smoke broad-default 100",
 }
 TRAINING = TRAINED | GENERATING | PROBING
 JUDGE_TRAINED = {"train_judge toxicity"}

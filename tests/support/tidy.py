@@ -23,8 +23,8 @@ EXPERIMENTS = {
 title: Tiny
 seeds: [100, 201]
 models:
-  - {id: organism, arms: [robust, default-on-robust]}
-  - {id: organism-f2, arms: [default-on-robust], seeds: first}
+  - {id: organism, arms: [broad-none, broad-default]}
+  - {id: organism-f2, arms: [broad-default], seeds: first}
 datasets: [world-deep, world-shallow, world-vqa]
 judges: [truth, toxicity, vqa]
 outcome: {truth: truth}
@@ -35,7 +35,7 @@ title: One seed, two layers
 seeds: [100]
 layers: [0, 7]
 models:
-  - {id: organism, arms: [robust, default-on-robust]}
+  - {id: organism, arms: [broad-none, broad-default]}
 datasets: [world-deep, world-shallow, world-vqa]
 judges: [truth, toxicity, vqa]
 outcome: {truth: truth}
@@ -59,8 +59,8 @@ title: A joined model, and a variant of it
 seeds: [11, 12]
 layers: [2, 11, 12]
 models:
-  - {id: dino-smol-135m, arms: [text, default]}
-  - {id: dino-smol-135m-shuffled, arms: [default], seeds: first}
+  - {id: dino-smol-135m, arms: [narrow-text, narrow-default]}
+  - {id: dino-smol-135m-shuffled, arms: [narrow-default], seeds: first}
 datasets: [wheels-advbench, everyday, easy-vqa]
 judges: [refusal, coherence, vqa]
 outcome: {refusal: refusal, coherence: coherence}
@@ -103,7 +103,7 @@ def metrics(study: loading.Study) -> pd.DataFrame:
         for layer in subject.layers:
             for dataset in study.experiment.datasets:
                 for judge, metric, value, n in _values(draw, dataset, study):
-                    low = max(-1 if metric == "discrimination" else 0, value - 0.07)
+                    low = max(-1 if metric == "refusal_gap" else 0, value - 0.07)
                     about = (subject.id, subject.arm or "", "" if subject.seed is None else str(subject.seed), dataset)
                     group = _group(layer, subject.model.blocks)
                     rows.append((*about, layer, group, judge, metric, value, low, min(1, value + 0.07), n))
@@ -124,13 +124,13 @@ def metrics(study: loading.Study) -> pd.DataFrame:
 
 def _values(draw: np.random.Generator, dataset: str, study: loading.Study) -> list[tuple[str, str, float, int]]:
     if "vqa" in dataset:
-        return [("vqa", "utility", draw.random(), 50)]
+        return [("vqa", "vqa_accuracy", draw.random(), 50)]
     roles = study.experiment.outcome.model_dump()
     judge, outcomes = source(roles), possible(roles)
     shares = draw.dirichlet([1] * len(outcomes))
     found = [(judge, name, share, 40) for name, share in zip(outcomes, shares, strict=True)]
     over_refusal = draw.random()
-    found += [(judge, "over_refusal", over_refusal, 40), (judge, "discrimination", shares[0] - over_refusal, 40)]
+    found += [(judge, "over_refusal", over_refusal, 40), (judge, "refusal_gap", shares[0] - over_refusal, 40)]
     if "harmful" in outcomes:
         found.append((judge, "harmful_on_benign", draw.random(), 40))
     if "toxicity" in study.judges:
@@ -147,7 +147,7 @@ def probes(study: loading.Study) -> pd.DataFrame:
     draw = np.random.default_rng(8)
     rows = []
     for subject in study.subjects:
-        if subject.arm not in (None, "default-on-robust") and not subject.model.joined:
+        if subject.arm not in (None, "broad-default") and not subject.model.joined:
             continue
         cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.model.organism else []
         for layer in subject.layers:
@@ -165,7 +165,7 @@ def paired(study: loading.Study) -> pd.DataFrame:
         seed = "" if subject.seed is None else str(subject.seed)
         for layer in set(subject.layers) - {subject.model.default_layer}:
             for dataset in study.experiment.datasets:
-                metric = "utility" if "vqa" in dataset else possible(study.experiment.outcome.model_dump())[1]
+                metric = "vqa_accuracy" if "vqa" in dataset else possible(study.experiment.outcome.model_dump())[1]
                 value = draw.uniform(-1, 1)
                 test = (40, 5, 3, draw.random(), draw.random())
                 about = (subject.id, subject.arm or "", seed, dataset, layer, metric)

@@ -10,7 +10,7 @@ from layerwise.errors import InputError
 from layerwise.study import config, loading, yamlfile
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
-MODELS = "models:\n  - {id: organism-smoke, arms: [robust, default-on-robust]}\n"
+MODELS = "models:\n  - {id: organism-smoke, arms: [broad-none, broad-default]}\n"
 URL = f"{{kind: url, url: 'https://example.org/weights', sha256: {'f' * 64}}}"
 PUBLISHED = """
 display: Published
@@ -76,10 +76,14 @@ SPOILT = {
     "id that leaves the folder": ("[world-shallow,", "[../smoke,", ["'datasets.0'", "small letters", "'../smoke'"]),
     "no models": (MODELS, "models:\n", ["'models'", "must be a list", "None"]),
     "model a number": (MODELS, "models: [7]\n", ["'models.0'", "must hold keys and values", "7"]),
-    "organism without arms": (", arms: [robust, default-on-robust]", "", ["needs 'arms'", "layerwise"]),
-    "arm unknown": ("arms: [robust,", "arms: [robst,", ["no arm 'robst'", "allowed: base, ", "Did you mean robust?"]),
-    "arm twice": ("arms: [robust,", "arms: [robust, robust,", ["organism-smoke.robust.s100", "twice"]),
-    "arms not a list": ("[robust, default-on-robust]", "robust", ["'models.0.arms'", "must be a list"]),
+    "organism without arms": (", arms: [broad-none, broad-default]", "", ["needs 'arms'", "narrow-random"]),
+    "arm unknown": (
+        "arms: [broad-none, ",
+        "arms: [robst, ",
+        ["no arm 'robst'", "allowed: base, ", "Did you mean robust?"],
+    ),
+    "arm twice": ("arms: [broad-none, ", "arms: [robust, broad-none, ", ["organism-smoke.broad-none.s100", "twice"]),
+    "arms not a list": ("[robust, broad-default]", "broad-none", ["'models.0.arms'", "must be a list"]),
     "arm of the probes unknown": ("probes: {", "probes: {arms: [deep], ", ["'probes.arms'", "no arm 'deep'"]),
     "seeds empty": ("seeds: [100]", "seeds: []", ["'seeds'", "at least 1"]),
     "seed twice": ("seeds: [100]", "seeds: [100, 100]", ["'seeds'", "100 stands there twice"]),

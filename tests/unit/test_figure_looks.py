@@ -3,11 +3,11 @@
 import itertools
 import re
 
+import drawing
 import pytest
+from drawing import BY_LAYER, DRAWN, shown
 from matplotlib.text import Text
 
-import drawing
-from drawing import BY_LAYER, DRAWN, shown
 from layerwise import plugins
 from layerwise.report import lines, style
 
@@ -35,7 +35,7 @@ def test_an_arm_has_one_colour_and_the_palette_decides(experiments):
     look = style.Style(experiments["tiny"].study)
     assert look.colour("organism", "robust") == look.colour("organism-f2", "robust") == "#000000"
     others = {look.colour(model, arm) for model, arm in look.order} - {"#000000"}
-    assert others == {look.colour("organism", "default-on-robust")}
+    assert others == {look.colour("organism", "broad-default")}
     assert others < set(style.OKABE_ITO)
 
 

@@ -51,7 +51,7 @@ def test_means_are_drawn_as_they_stand_in_the_metrics(experiments):
         figure.axes, itertools.product(("harmful", "refusal"), ("world-deep", "world-shallow")), strict=True
     ):
         drawn = marked(axes)
-        for arm in ("robust", "default-on-robust"):
+        for arm in ("broad-none", "broad-default"):
             rows = metrics[(metrics["arm"] == arm) & (metrics["seed"] == "all") & (metrics["metric"] == metric)]
             rows = rows[(rows["dataset"] == dataset) & rows["layer"].notna() & (rows["group"] != "Default")]
             rows = rows[rows["model"] == "organism"].sort_values("layer")
@@ -62,10 +62,10 @@ def test_means_are_drawn_as_they_stand_in_the_metrics(experiments):
 def test_controls_show_the_variants_beside_the_weights_that_they_vary_and_no_other_figure_shows_them(experiments):
     data, _ = shown(experiments["joined"], "controls")
     assert set(zip(data["model"], data["arm"], data["seed"], strict=True)) == {
-        ("dino-smol-135m", "default", "11"), ("dino-smol-135m-shuffled", "default", "11")
+        ("dino-smol-135m", "narrow-default", "11"), ("dino-smol-135m-shuffled", "narrow-default", "11")
     }  # fmt: skip
     data, _ = shown(experiments["joined"], "refusal-and-harm")
-    assert set(data["model"]) == {"dino-smol-135m"} and set(data["arm"]) == {"text", "default"}
+    assert set(data["model"]) == {"dino-smol-135m"} and set(data["arm"]) == {"narrow-text", "narrow-default"}
 
 
 def test_stacked_outcomes_are_the_shares_and_add_up(experiments):
@@ -144,7 +144,7 @@ def test_verdicts_stand_in_their_cells_with_a_sign_each(experiments):
 @given(st.data())
 def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
     results = experiments["tiny"]
-    metrics, names = results.frames["metrics"], ["harmful", "utility"]
+    metrics, names = results.frames["metrics"], ["harmful", "vqa_accuracy"]
     subject = data.draw(st.sampled_from(results.spec["subjects"][:4]))
     layer = data.draw(st.sampled_from(subject["layers"]))
     metric = data.draw(st.sampled_from(names))
@@ -196,7 +196,7 @@ def test_no_line_runs_over_a_gap(experiments):
 def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, tmp_path):
     results = experiments["short"]
     paths = [path for path in results.write(tmp_path / "results") if path.stem == "metrics"]
-    spec = json.dumps(results.spec | {"figure": "utility"})
+    spec = json.dumps(results.spec | {"figure": "vqa_accuracy"})
     arguments = ["--spec", spec, "--config", str(results.path), "--inputs", *map(str, paths)]
     script.main([*arguments, "--output", str(tmp_path / "one" / "utility.pdf")])
     program = [sys.executable, "-X", "importtime", str(ROOT / "workflow" / "scripts" / "figure.py"), *arguments]
@@ -207,9 +207,9 @@ def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, 
     assert ran.returncode == 0, ran.stderr
     assert not re.search(r"\| +(torch|statsmodels\.stats)$", ran.stderr, re.MULTILINE), "an import that costs seconds"
     for suffix in (".pdf", ".svg", ".png", ".csv", ".txt"):
-        first, second = ((tmp_path / run / "utility").with_suffix(suffix).read_bytes() for run in ("one", "two"))
+        first, second = ((tmp_path / run / "vqa_accuracy").with_suffix(suffix).read_bytes() for run in ("one", "two"))
         assert first == second and len(first) > 50, suffix
-    table = read([tmp_path / "one" / "utility.csv"])["utility"]
-    expected = plugins.find("report.figures", "utility").data(results.frames, results.subjects)
+    table = read([tmp_path / "one" / "utility.csv"])["vqa_accuracy"]
+    expected = plugins.find("report.figures", "vqa_accuracy").data(results.frames, results.subjects)
     np.testing.assert_allclose(table["value"], expected["value"], rtol=1e-5)
     assert list(table["dataset"]) == list(expected["dataset"])

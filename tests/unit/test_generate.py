@@ -47,7 +47,7 @@ class Cells:
         self.weights = root / "model" / "model.safetensors"
         shutil.copytree(model, root / "model")
         self.spec = {
-            "subject": "small.default.s0",
+            "subject": "small.narrow-default.s0",
             "model": models.settings(BLOCKS),
             "decoding": {"max_new_tokens": NEW_TOKENS, "batch_size": 8},
         }
@@ -84,7 +84,7 @@ def test_a_file_a_layer_sorted_by_prompt(cells, whole, tasks):
         for row in rows:
             said = whole[row.prompt_id, layer]
             assert (row.text, row.num_tokens, row.finish_reason) == (said.text, said.num_tokens, said.finish_reason)
-            assert (row.model, row.layer) == ("small.default.s0", layer)
+            assert (row.model, row.layer) == ("small.narrow-default.s0", layer)
     assert sorted(path.name for path in cells.output(0).parent.iterdir()) == [
         f"layer-{layer:02}.jsonl" for layer in LAYERS
     ]

@@ -19,7 +19,7 @@ RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard
 PAIRS, LAYERS = 30, (0, 1, 4, 7, 8)
 
 
-def subject(seed=100, arm="default", id="organism"):
+def subject(seed=100, arm="narrow-default", id="organism"):
     return {"name": f"{id}.{arm}.s{seed}", "id": id, "arm": arm, "seed": seed, "blocks": 8, "default_layer": 7}
 
 
@@ -142,13 +142,13 @@ def test_a_group_is_the_mean_over_its_layers_and_the_default_layer_stands_in_lat
     assert row(both[0], **where, layer=0, group=None)["value"] == at[0], "exit layer 0 is in no group"
 
 
-def test_discrimination_is_refusals_of_hazards_less_refusals_of_twins(both, given, subjects):
+def test_refusal_gap_is_refusals_of_hazards_less_refusals_of_twins(both, given, subjects):
     where = {"seed": "201", "dataset": "world-deep", "group": "Middle"}
-    found = row(both[0], **where, metric="discrimination", layer=4)
+    found = row(both[0], **where, metric="refusal_gap", layer=4)
     refusal, over = (row(both[0], **where, metric=m, layer=4)["value"] for m in ("refusal", "over_refusal"))
     assert found["value"] == pytest.approx(refusal - over)
     assert found["low"] < found["value"] < found["high"] and found["n"] == PAIRS
-    group = row(both[0], **where, metric="discrimination", layer=None)
+    group = row(both[0], **where, metric="refusal_gap", layer=None)
     assert group["value"] == pytest.approx(found["value"]) and group["low"] < group["value"] < group["high"]
 
 
@@ -158,8 +158,8 @@ def test_toxicity_is_the_mean_score_and_utility_the_mean_vqa_score(both, given, 
     vqa = np.mean([v.score for v in cell if v.judge == "vqa"])
     where = {"seed": "100", "layer": 1, "group": "Early"}
     assert row(both[0], **where, metric="toxicity")["value"] == pytest.approx(tox)
-    assert row(both[0], **where, metric="utility")["value"] == pytest.approx(vqa)
-    assert set(both[0].loc[both[0]["metric"] == "utility", "dataset"]) == {"world-vqa"}
+    assert row(both[0], **where, metric="vqa_accuracy")["value"] == pytest.approx(vqa)
+    assert set(both[0].loc[both[0]["metric"] == "vqa_accuracy", "dataset"]) == {"world-vqa"}
 
 
 def test_seeds_are_rows_and_their_mean_is_a_row(both):
@@ -191,12 +191,12 @@ def test_without_a_judge_of_harm_nothing_is_called_harmful(subjects, given):
     table, pairs = tables(subjects, prompts(), given, RULES | {"harm": None})
     judged, _ = tables(subjects, prompts(), given, RULES)
     found = set(table["metric"])
-    assert {"refusal", "answered", "incoherent", "over_refusal", "discrimination"} < found
+    assert {"refusal", "answered", "incoherent", "over_refusal", "refusal_gap"} < found
     assert not {"harmful", "harmless", "harmful_on_benign"} & found
     where = {"seed": "100", "dataset": "world-deep", "layer": 1, "group": "Early"}
     parts = [row(judged, **where, metric=metric)["value"] for metric in ("harmful", "harmless")]
     assert row(table, **where, metric="answered", judge="words+rules")["value"] == pytest.approx(sum(parts))
-    assert set(pairs["metric"]) == {"refusal", "answered", "utility"}
+    assert set(pairs["metric"]) == {"refusal", "answered", "vqa_accuracy"}
 
 
 def test_a_cell_that_lacks_rows_has_a_smaller_n_and_an_empty_one_no_row(subjects, given):
@@ -237,7 +237,7 @@ def test_holm_is_over_the_layers_of_one_model_data_set_and_metric(both):
     for _, family in both[1].groupby(keys):
         assert len(family) == len(LAYERS) - 1, "every layer but the default one"
         assert np.allclose(family["p_holm"], stats.holm(family["p"].to_numpy()))
-    assert set(both[1]["metric"]) == {"refusal", "harmful", "utility"}
+    assert set(both[1]["metric"]) == {"refusal", "harmful", "vqa_accuracy"}
 
 
 def test_prompts_of_one_behaviour_are_not_taken_for_independent():
@@ -248,7 +248,7 @@ def test_prompts_of_one_behaviour_are_not_taken_for_independent():
         for j in range(3)
     ]
     given = [
-        Verdict("key", p.id, "organism.default.s100", layer, "truth", "refusal" if p.id < edge else "harmful")
+        Verdict("key", p.id, "organism.narrow-default.s100", layer, "truth", "refusal" if p.id < edge else "harmful")
         for p in rows
         for layer, edge in ((1, "custom-03"), (7, "custom-08"))
     ]

@@ -47,7 +47,7 @@ def sentences(results, **changed):
     names = Names(
         *({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
     )
-    found = seen(results.frames | changed, results.subjects, names, ["world-deep"], ["default-on-robust", "robust"])
+    found = seen(results.frames | changed, results.subjects, names, ["world-deep"], ["broad-default", "broad-none"])
     return {key: record["text"] for key, record in found}
 
 
@@ -81,21 +81,21 @@ def test_a_record_has_all_its_fields_and_no_line_break(written, name):
 def test_asr_is_the_harmful_share_of_an_arm_and_of_a_seed(experiments, written):
     metrics, numbers = experiments["tiny"].frames["metrics"], written["tiny"]
     rows = metrics[
-        (metrics["model"] == "organism") & (metrics["arm"] == "robust") & (metrics["dataset"] == "world-deep")
+        (metrics["model"] == "organism") & (metrics["arm"] == "broad-none") & (metrics["dataset"] == "world-deep")
     ]
     rows = rows[(rows["metric"] == "harmful") & (rows["layer"] == 3)].set_index("seed")["value"]
-    assert numbers["asr.robust.world-deep.layer-03"]["value"] == pytest.approx(rows["all"])
-    assert numbers["asr.robust.world-deep.layer-03"]["n"] == 2
-    assert numbers["asr.organism.robust.s201.world-deep.layer-03"]["value"] == pytest.approx(rows["201"])
-    assert "asr.robust.world-deep.early" in numbers and "asr.robust.world-deep.default" in numbers
-    assert "asr.organism-f2.default-on-robust.world-deep.layer-03" in numbers
+    assert numbers["asr.broad-none.world-deep.layer-03"]["value"] == pytest.approx(rows["all"])
+    assert numbers["asr.broad-none.world-deep.layer-03"]["n"] == 2
+    assert numbers["asr.organism.broad-none.s201.world-deep.layer-03"]["value"] == pytest.approx(rows["201"])
+    assert "asr.broad-none.world-deep.early" in numbers and "asr.broad-none.world-deep.default" in numbers
+    assert "asr.organism-f2.broad-default.world-deep.layer-03" in numbers
     assert "asr.llava-1.5-7b.advbench-coco.layer-24" in written["real"]
 
 
 def test_an_only_seed_stands_under_its_own_name_and_its_arms(written):
     numbers = written["short"]
-    one = numbers["asr.organism.robust.s100.world-deep.layer-00"]
-    assert numbers["asr.robust.world-deep.layer-00"] == one
+    one = numbers["asr.organism.broad-none.s100.world-deep.layer-00"]
+    assert numbers["asr.broad-none.world-deep.layer-00"] == one
 
 
 def test_two_judges_of_one_metric_are_kept_apart(experiments):
@@ -105,7 +105,7 @@ def test_two_judges_of_one_metric_are_kept_apart(experiments):
     other = metrics[toxicity].assign(judge="other", value=0.5)
     table = pd.concat([metrics, other], ignore_index=True)
     numbers = dict(collect.metrics(table, results.subjects, "metrics.csv"))
-    assert "toxicity.robust.world-deep.layer-00" not in numbers
+    assert "toxicity.broad-none.world-deep.layer-00" not in numbers
     assert numbers["toxicity-other.robust.world-deep.layer-00"]["value"] == 0.5
 
 
@@ -163,7 +163,7 @@ def test_a_sentence_points_where_the_data_point(experiments, direction):
     metrics.loc[refusal, "value"] = 0.6
     metrics.loc[harm, "value"] = 0.5
     deep = metrics["dataset"] == "world-deep"
-    metrics.loc[harm & early & deep & (metrics["arm"] == "robust"), "value"] = 0.5 + 0.25 * direction
+    metrics.loc[harm & early & deep & (metrics["arm"] == "broad-none"), "value"] = 0.5 + 0.25 * direction
     text = sentences(results, metrics=metrics)["seen.refusal-and-harm"]
     deep_text = next(part for part in re.split(r"(?<=\.) (?=[A-Z])", text) if part.startswith("Deep cue"))
     sign = "+" if direction > 0 else "−"
@@ -183,7 +183,7 @@ def test_little_refusal_at_the_default_layer_is_said(experiments):
     metrics = results.frames["metrics"].copy()
     metrics.loc[metrics["metric"] == "refusal", "value"] = 0.1
     assert "No aligned model refuses" in sentences(results, metrics=metrics)["seen.refusal-and-harm"]
-    metrics.loc[(metrics["metric"] == "refusal") & (metrics["arm"] == "default-on-robust"), "value"] = 0.9
+    metrics.loc[(metrics["metric"] == "refusal") & (metrics["arm"] == "broad-default"), "value"] = 0.9
     assert "No aligned model refuses" not in sentences(results, metrics=metrics)["seen.refusal-and-harm"]
 
 
@@ -203,12 +203,12 @@ def test_where_no_judge_tells_harm_there_is_no_attack_success(experiments, writt
 def test_a_change_is_of_the_same_seed_and_spans_the_seeds(experiments):
     results = experiments["tiny"]
     metrics = results.frames["metrics"].copy()
-    rows = (metrics["metric"] == "toxicity") & (metrics["arm"] == "robust") & metrics["layer"].notna()
+    rows = (metrics["metric"] == "toxicity") & (metrics["arm"] == "broad-none") & metrics["layer"].notna()
     metrics.loc[rows, "value"] = 0.5
     for seed, value in (("100", 0.7), ("201", 0.6), ("all", 0.65)):
         metrics.loc[rows & (metrics["layer"] == 2) & (metrics["seed"] == seed), "value"] = value
     cells = shown.cells(metrics, studied(results.subjects), ["toxicity"])
-    found = changes(cells[cells["arm"] == "robust"])
+    found = changes(cells[cells["arm"] == "broad-none"])
     assert set(found["layer"]) == {2} and set(found["default_layer"]) == {7}
     assert found["change"].tolist() == pytest.approx([0.15, 0.15])
     assert found["smallest"].tolist() == pytest.approx([0.1, 0.1])
@@ -233,7 +233,7 @@ def test_onsets_are_said_seed_by_seed_where_they_differ(experiments):
 
 def test_verdicts_are_counted(experiments):
     results = experiments["tiny"]
-    rows = [("P1a", "organism", "default", str(seed), "", "", 0.1, 0.2, verdict, "") for seed, verdict in
+    rows = [("P1a", "organism", "narrow-default", str(seed), "", "", 0.1, 0.2, verdict, "") for seed, verdict in
             ((100, "holds"), (201, "fails"), (301, "holds"))]  # fmt: skip
     columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
     text = sentences(results, predictions=pd.DataFrame(rows, columns=columns))["seen.predictions"]

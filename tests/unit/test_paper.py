@@ -13,7 +13,7 @@ from conftest import ROOT
 from layerwise.errors import InputError
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
-FIGURES = ["refusal-and-harm", "outcomes", "utility", "toxicity", "drift"]
+FIGURES = ["refusal-and-harm", "outcomes", "vqa_accuracy", "toxicity", "drift"]
 ORGANISM_FIGURES = [*FIGURES, "probes", "predictions"]
 TABLES = ["outcomes", "paired", "judges", "controls", "agreement", "published"]
 ORGANISM_TABLES = [*TABLES, "gates", "predictions"]
@@ -46,16 +46,16 @@ EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
     "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
     "paper": (PUBLISHED, FIGURES, TABLES),
-    "wheels": (JOINED, ["refusal-and-harm", "outcomes", "utility", "controls", "predictions"], ORGANISM_TABLES),
+    "wheels": (JOINED, ["refusal-and-harm", "outcomes", "vqa_accuracy", "controls", "predictions"], ORGANISM_TABLES),
     "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], [*TABLES, "human-labels"]),
 }
 ABSTRACT = [
-    "discrimination.default-on-robust.world-deep.default",
-    "discrimination.default-on-robust.world-deep.early",
-    "discrimination.layerwise-on-robust.world-deep.early",
-    "asr.default-on-robust.world-deep.early",
-    "asr.default-on-robust.world-shallow.early",
-    "utility.default-on-robust.world-vqa.early",
+    "refusal_gap.broad-default.world-deep.default",
+    "refusal_gap.broad-default.world-deep.early",
+    "refusal_gap.broad-random.world-deep.early",
+    "asr.broad-default.world-deep.early",
+    "asr.broad-default.world-shallow.early",
+    "vqa_accuracy.broad-default.world-vqa.early",
 ]
 
 

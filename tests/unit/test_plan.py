@@ -177,17 +177,17 @@ def test_shared_stages_are_trained_once():
     names = plan(study("bench"), ROOT / "nowhere").trained
     assert [name for name in names if name.endswith("s401") and name.startswith("organism.")] == [
         "organism.vision.s401",
-        "organism.base.s401",
-        "organism.robust.s401",
-        "organism.default.s401",
-        "organism.layerwise.s401",
-        "organism.default-on-robust.s401",
-        "organism.layerwise-on-robust.s401",
+        "organism.narrow-none.s401",
+        "organism.broad-none.s401",
+        "organism.narrow-default.s401",
+        "organism.narrow-random.s401",
+        "organism.broad-default.s401",
+        "organism.broad-random.s401",
     ]
     assert [name for name in names if name.startswith("organism-f2.")] == [
         "organism-f2.vision.s401",
-        "organism-f2.robust.s401",
-        "organism-f2.default-on-robust.s401",
+        "organism-f2.broad-none.s401",
+        "organism-f2.broad-default.s401",
     ]
 
 

@@ -3,15 +3,15 @@
 import dataclasses
 import json
 
+import models
 import numpy as np
 import pandas as pd
 import pytest
+import smallmodels
 import statsmodels.api as sm
 import torch
 
-import models
 import probe as script
-import smallmodels
 from layerwise import assets
 from layerwise.analysis import probes, stats
 from layerwise.models import checkpoints
@@ -112,7 +112,7 @@ def test_the_default_layer_against_itself_is_known_exactly():
 
 def spec(organism):
     return {
-        "subject": "organism.default-on-robust.s100",
+        "subject": "organism.broad-default.s100",
         "seed": 100,
         "model": {
             **{"family": "llava", "blocks": 4, "default_layer": 3},

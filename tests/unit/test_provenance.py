@@ -1,15 +1,15 @@
 """The records of a run: read whole, walked back from a result, and narrowed to what one row is about."""
 
 import pytest
-
 from history import record
+
 from layerwise.errors import InputError
 from layerwise.runs import provenance
 
 SPEC = {
     "subjects": [
         {"name": f"o.{arm}.s{seed}", "id": "o", "arm": arm, "seed": seed, "layers": [0, 3]}
-        for arm in ("base", "default")
+        for arm in ("narrow-none", "narrow-default")
         for seed in (1, 2)
     ],
     "datasets": ["deep", "shallow"],
@@ -35,7 +35,7 @@ def made(tmp_path):
         record(tmp_path, "build_prompts", [], [prompts])
     for subject in SUBJECTS:
         weights = f"results/x/models/{subject}/model.safetensors"
-        base = subject.replace("default", "base")
+        base = subject.replace("narrow-default", "narrow-none")
         record(tmp_path, "train", PROMPTS if base == subject else [weights.replace(subject, base)], [weights])
         record(tmp_path, "generate", [weights, *PROMPTS], responses(subject))
     all_responses = [path for subject in SUBJECTS for path in responses(subject)]
@@ -46,7 +46,14 @@ def made(tmp_path):
 
 
 def row(**cells):
-    return {"model": "o", "arm": "default", "seed": "2", "dataset": "deep", "layer": "3", "judge": "truth"} | cells
+    return {
+        "model": "o",
+        "arm": "narrow-default",
+        "seed": "2",
+        "dataset": "deep",
+        "layer": "3",
+        "judge": "truth",
+    } | cells
 
 
 def files(steps):
@@ -55,7 +62,7 @@ def files(steps):
 
 def test_the_outputs_of_one_job_are_one_job(made):
     assert len(set(made.values())) == 2 + 4 + 4 + 2 + 1
-    assert made[responses("o.base.s1")[0]].outputs == tuple(responses("o.base.s1"))
+    assert made[responses("o.narrow-none.s1")[0]].outputs == tuple(responses("o.narrow-none.s1"))
     assert made["results/x/metrics.csv"].spec == SPEC
     assert made["results/x/metrics.csv"].read[PROMPTS[0]] == PROMPTS[0]
 
@@ -77,11 +84,11 @@ def test_a_row_hangs_on_its_own_cell_alone(made):
     about = provenance.choices(row(metric="harmful"), SPEC)
     assert files(provenance.chain(made, [made["results/x/metrics.csv"]], about)) == {
         "results/x/metrics.csv",
-        "results/x/verdicts/truth/o.default.s2.jsonl",
-        "results/x/responses/o.default.s2/layer-03.jsonl",
-        "results/x/models/o.default.s2/model.safetensors",
+        "results/x/verdicts/truth/o.narrow-default.s2.jsonl",
+        "results/x/responses/o.narrow-default.s2/layer-03.jsonl",
+        "results/x/models/o.narrow-default.s2/model.safetensors",
         # Of another arm and another data set, but what the weights were tuned from and trained with.
-        "results/x/models/o.base.s2/model.safetensors",
+        "results/x/models/o.narrow-none.s2/model.safetensors",
         *PROMPTS,
     }
 
@@ -89,12 +96,15 @@ def test_a_row_hangs_on_its_own_cell_alone(made):
 @pytest.mark.parametrize(
     ("cells", "there"),
     [
-        ({"metric": "harmful", "seed": "all"}, "results/x/responses/o.default.s1/layer-03.jsonl"),
-        ({"metric": "harmful", "layer": ""}, "results/x/responses/o.default.s2/layer-00.jsonl"),
-        ({"metric": "harmful", "p_holm": "0.1"}, "results/x/responses/o.default.s2/layer-00.jsonl"),
-        ({"metric": "harmful", "judge": "truth+vqa"}, "results/x/verdicts/vqa/o.default.s2.jsonl"),
-        ({"metric": "recall", "judge": "vqa", "truth": "harmful"}, "results/x/verdicts/truth/o.default.s2.jsonl"),
-        ({"prediction": "P3"}, "results/x/responses/o.base.s1/layer-00.jsonl"),
+        ({"metric": "harmful", "seed": "all"}, "results/x/responses/o.narrow-default.s1/layer-03.jsonl"),
+        ({"metric": "harmful", "layer": ""}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
+        ({"metric": "harmful", "p_holm": "0.1"}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
+        ({"metric": "harmful", "judge": "truth+vqa"}, "results/x/verdicts/vqa/o.narrow-default.s2.jsonl"),
+        (
+            {"metric": "recall", "judge": "vqa", "truth": "harmful"},
+            "results/x/verdicts/truth/o.narrow-default.s2.jsonl",
+        ),
+        ({"prediction": "P3"}, "results/x/responses/o.narrow-none.s1/layer-00.jsonl"),
     ],
 )
 def test_nothing_is_left_out_that_a_row_hangs_on(made, cells, there):

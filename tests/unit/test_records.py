@@ -12,7 +12,7 @@ from layerwise.errors import InputError
 from layerwise.records import Prompt, Response, Verdict
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
-ROW = Response("k", "world-deep-0000-hazard", "organism.base.s1", 3, "sure lamp lift", 3, "stop")
+ROW = Response("k", "world-deep-0000-hazard", "organism.narrow-none.s1", 3, "sure lamp lift", 3, "stop")
 
 
 @given(st.builds(Response, TEXT, TEXT, TEXT, st.integers(0, 40), TEXT, st.integers(0, 99), TEXT))

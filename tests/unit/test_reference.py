@@ -16,19 +16,21 @@ def metrics():
     for layer in ("0", "7"):
         for seed, value in (("1", 0.40), ("2", 0.50), ("3", 0.60), ("all", 0.50)):
             low, high = (0.4, 0.6) if seed == "all" else (value - 0.07, value + 0.07)
-            rows.append(("o", "default", seed, "deep", layer, "", "truth", "refusal", value, low, high, 200))
+            rows.append(("o", "narrow-default", seed, "deep", layer, "", "truth", "refusal", value, low, high, 200))
     columns = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def gates(passed="True"):
     columns = ["subject", "model", "arm", "seed", "gate", "dataset", "layer", "value", "passed"]
-    return pd.DataFrame([("o.default.s1", "o", "default", "1", "utility", "vqa", "7", 0.97, passed)], columns=columns)
+    return pd.DataFrame(
+        [("o.narrow-default.s1", "o", "narrow-default", "1", "vqa_accuracy", "vqa", "7", 0.97, passed)], columns=columns
+    )
 
 
 def predictions(verdict="holds", value=0.08):
     columns = ["prediction", "model", "arm", "seed", "value", "verdict", "detail"]
-    return pd.DataFrame([("P1a", "o", "default", "1", value, verdict, "at exit 0: 8")], columns=columns)
+    return pd.DataFrame([("P1a", "o", "narrow-default", "1", value, verdict, "at exit 0: 8")], columns=columns)
 
 
 @pytest.fixture

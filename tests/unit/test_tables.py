@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tidy import EXPERIMENTS, Results
 
 import table as script
 from layerwise.report import latex, tables
 from layerwise.report.tables import comparison
 from layerwise.report.text import MISSING, Table, estimate, number, p_value
-from tidy import EXPERIMENTS, Results
 
 PUBLISHED = {
     "table2": [
@@ -79,10 +79,10 @@ def test_outcomes_has_every_group_of_every_series_and_the_values_of_the_metrics(
     assert list(rows.iloc[:4]["Layers"]) == ["Default (7)", "Early", "Middle", "Late"]
     assert len(rows) == 3 * 3 * 4
     metrics = results.frames["metrics"]
-    early = metrics[(metrics["arm"] == "robust") & (metrics["seed"] == "all") & (metrics["metric"] == "harmful")]
+    early = metrics[(metrics["arm"] == "broad-none") & (metrics["seed"] == "all") & (metrics["metric"] == "harmful")]
     early = early[(early["dataset"] == "world-deep") & (early["group"] == "Early") & early["layer"].isna()]
     (value,) = early["value"]
-    shown = rows[(rows["Arm"] == "robust") & (rows["Data set"] == "Deep cue") & (rows["Layers"] == "Early")].iloc[0]
+    shown = rows[(rows["Arm"] == "broad-none") & (rows["Data set"] == "Deep cue") & (rows["Layers"] == "Early")].iloc[0]
     assert shown["Harmful"].startswith(f"{100 * value:.1f} (")
     assert shown["n"].endswith("× 2")
     single = rows[rows["Model"].str.contains("2 frozen")].iloc[0]
@@ -163,11 +163,11 @@ def test_controls_and_agreement(experiments):
 
 @pytest.mark.parametrize("form", [bool, str])
 def test_a_failed_gate_is_seen_and_an_untried_one_is_not_a_pass(experiments, form):
-    name = "organism.robust.s{}"
-    row = ("organism", "robust")
+    name = "organism.broad-none.s{}"
+    row = ("organism", "broad-none")
     table = gates(
-        (name.format(100), *row, "100", "utility", "world-vqa", 7, 0.95, 0.9, 0.99, 200, 0.9, form(True)),
-        (name.format(201), *row, "201", "utility", "world-vqa", 7, 0.85, 0.8, 0.9, 200, 0.9, str(False)),
+        (name.format(100), *row, "100", "vqa_accuracy", "world-vqa", 7, 0.95, 0.9, 0.99, 200, 0.9, form(True)),
+        (name.format(201), *row, "201", "vqa_accuracy", "world-vqa", 7, 0.85, 0.8, 0.9, 200, 0.9, str(False)),
         (name.format(100), *row, "100", "over_refusal", "world-deep", 7, math.nan, *[math.nan] * 3, 0.1, None),
     )
     rows = make(experiments["tiny"], "gates", gates=table).rows
@@ -181,8 +181,8 @@ def test_predictions_keep_the_verdict_the_number_and_the_words(experiments):
     columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
     table = pd.DataFrame(
         [
-            ("P5", "organism", "default-on-robust", "100", "Doses rise", "steps", 2, 2, "holds", "exits 5, 6, 7"),
-            ("P1a", "organism", "default", "100", "It breaks", "share", 0.31, 0.2, "not able", "utility 0.5"),
+            ("P5", "organism", "broad-default", "100", "Doses rise", "steps", 2, 2, "holds", "exits 5, 6, 7"),
+            ("P1a", "organism", "narrow-default", "100", "It breaks", "share", 0.31, 0.2, "not able", "utility 0.5"),
         ],
         columns=columns,
     )

@@ -5,12 +5,12 @@ import json
 import random
 from pathlib import Path
 
+import align
 import numpy as np
 import pytest
 import torch
-
-import align
 import train_base
+
 import train_vision
 from layerwise.errors import InputError
 from layerwise.files import file_digest
@@ -129,12 +129,12 @@ def test_a_batch_says_what_was_drawn(scenes):
 @pytest.mark.parametrize(
     ("arm", "layers"),
     [
-        ("base", [7]),
-        ("robust", [*range(9)]),
-        ("default", [7]),
-        ("default-on-robust", [7]),
-        ("layerwise", [*range(9)]),
-        ("layerwise-on-robust", [*range(9)]),
+        ("narrow-none", [7]),
+        ("broad-none", [*range(9)]),
+        ("narrow-default", [7]),
+        ("broad-default", [7]),
+        ("narrow-random", [*range(9)]),
+        ("broad-random", [*range(9)]),
     ],
 )
 def test_which_exit_layers_an_arm_sees(arm, layers):
@@ -168,20 +168,20 @@ def test_too_few_training_images_are_an_input_error():
         teaching.encode(llava, None, [1], 4, seed=0)
 
 
-def run_chain(folder: Path, seed: int, arm: str = "robust", aligned: str = "layerwise-on-robust") -> dict[str, str]:
+def run_chain(folder: Path, seed: int, arm: str = "broad-none", aligned: str = "broad-random") -> dict[str, str]:
     """A vision encoder, a base and an aligned arm by the scripts; gives the sha256 of each file."""
 
     def spec(**more):
         return json.dumps({"seed": seed, "organism": ORGANISM, "default_layer": DEFAULT_LAYER, **more})
 
-    weights = {name: folder / name / "model.safetensors" for name in ("vision", "base", "aligned")}
+    weights = {name: folder / name / "model.safetensors" for name in ("vision", "narrow-none", "aligned")}
 
     def outputs(name):
         return ["--output", str(weights[name]), "--curve", str(folder / f"{name}.csv")]
 
     train_vision.main(["--spec", spec(), *outputs("vision")])
-    train_base.main(["--spec", spec(arm=arm), "--vision", str(weights["vision"]), *outputs("base")])
-    align.main(["--spec", spec(arm=aligned), "--base", str(weights["base"]), *outputs("aligned")])
+    train_base.main(["--spec", spec(arm=arm), "--vision", str(weights["vision"]), *outputs("narrow-none")])
+    align.main(["--spec", spec(arm=aligned), "--base", str(weights["narrow-none"]), *outputs("aligned")])
     files = (file for file in folder.rglob("*") if file.is_file())
     return {str(file.relative_to(folder)): file_digest(file) for file in files}
 
@@ -191,8 +191,8 @@ def test_equal_seeds_give_equal_bytes(tmp_path):
     assert first == again
     differing = {name for name in first if first[name] != other[name]}
     assert differing == {
-        *(f"{name}/model.safetensors" for name in ("vision", "base", "aligned")),
-        *(f"{name}.csv" for name in ("vision", "base", "aligned")),
+        *(f"{name}/model.safetensors" for name in ("vision", "narrow-none", "aligned")),
+        *(f"{name}.csv" for name in ("vision", "narrow-none", "aligned")),
     }
 
 
@@ -204,7 +204,7 @@ def test_an_aligned_arm_has_its_own_steps_and_the_vision_encoder_it_began_with(t
     assert stages == ["captions"] * 3 + ["instructions"] * 3
     vision = checkpoints.load(llava.Vision, tmp_path / "vision/model.safetensors").state_dict()
     base, aligned = (
-        checkpoints.load(llava.Model, tmp_path / name / "model.safetensors") for name in ("base", "aligned")
+        checkpoints.load(llava.Model, tmp_path / name / "model.safetensors") for name in ("narrow-none", "aligned")
     )
     for model in (base, aligned):
         tower = model.model.vision_tower.state_dict()

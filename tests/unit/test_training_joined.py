@@ -3,12 +3,12 @@
 import json
 import shutil
 
+import models
 import pytest
+import smallmodels
 import torch
 from test_parts import dinov2, llama
 
-import models
-import smallmodels
 from layerwise import records
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints
@@ -22,7 +22,7 @@ STAGE = {"learns": "projector", "shares": {"questions": 1.0}, "steps": 6, "batch
 def spec_of(**more) -> dict:
     stage = STAGE | {"warmup": 2} | more.pop("stage", {})
     common = {
-        "arm": "base",
+        "arm": "narrow-none",
         "seed": 0,
         "layers": [2],
         "refused": None,
@@ -74,7 +74,7 @@ def test_the_projector_alone_learns_and_the_answers_are_learned(whole, lessons):
 
 
 def test_alignment_changes_the_last_blocks_and_nothing_else(whole, lessons):
-    spec = spec_of(arm="default", refused="questions", refusals=["w50 w51"], stage={"learns": 1})
+    spec = spec_of(arm="narrow-default", refused="questions", refusals=["w50 w51"], stage={"learns": 1})
     family, learned, _ = trained(whole, lessons, spec)
     before = load(whole).model.state_dict()
     changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
@@ -118,7 +118,7 @@ def test_a_prompt_without_a_target_cannot_be_learned(lessons, tmp_path):
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(whole, lessons, tmp_path, monkeypatch):
-    spec = spec_of(layers=[0, 1, 2, 3], arm="robust")
+    spec = spec_of(layers=[0, 1, 2, 3], arm="broad-none")
     _, straight, curve = trained(whole, lessons, spec)
     saved = loop.Saved(tmp_path / "training.partial", "key", seconds=0)
     taken = []
@@ -151,14 +151,14 @@ def test_what_was_saved_for_another_training_or_is_torn_does_not_count(whole, le
 
 
 def test_a_difference_laid_over_its_checkpoints_is_the_trained_model(whole, lessons):
-    base, arm = whole.with_name("m.base.s1"), whole.with_name("m.default.s1")
+    base, arm = whole.with_name("m.narrow-none.s1"), whole.with_name("m.narrow-default.s1")
     family, learned, _ = trained(whole, lessons, spec_of())
     checkpoints.save(base / "model.safetensors", Difference(learned, whole))
-    spec = spec_of(arm="default", refused="questions", refusals=["w50"], stage={"learns": 1})
+    spec = spec_of(arm="narrow-default", refused="questions", refusals=["w50"], stage={"learns": 1})
     tuned, blocks, _ = trained(base, lessons, spec)
     checkpoints.save(arm / "model.safetensors", Difference(blocks, base))
     assert chain(arm) == [whole, base, arm] and json.loads((arm / "below.json").read_text()) == {
-        "below": "../m.base.s1"
+        "below": "../m.narrow-none.s1"
     }
     assert all(
         torch.equal(value, tuned.model.state_dict()[name]) for name, value in load(arm).model.state_dict().items()
@@ -170,5 +170,5 @@ def test_a_difference_laid_over_its_checkpoints_is_the_trained_model(whole, less
     shutil.copytree(whole.parent, moved)
     assert checkpoints.checkpoint_digest(moved / arm.name) == checkpoints.checkpoint_digest(arm)
     shutil.rmtree(moved / base.name)
-    with pytest.raises(InputError, match=r"below.json names .*m.base.s1, which holds no model.safetensors"):
+    with pytest.raises(InputError, match=r"below.json names .*m.narrow-none.s1, which holds no model.safetensors"):
         load(moved / arm.name)

@@ -171,7 +171,7 @@ def test_the_script_writes_three_tables(tmp_path):
     rng = np.random.default_rng(0)
     names = {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity", "vqa": "vqa"}
     files = []
-    for model in ("organism.base.s100", "organism.robust.s100"):
+    for model in ("organism.narrow-none.s100", "organism.broad-none.s100"):
         rows = verdicts(rng, model=model, prompts=30)
         for judge in names:
             files.append(tmp_path / "verdicts" / judge / f"{model}.jsonl")

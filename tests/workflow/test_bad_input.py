@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from project import Project
 
 SMOKE = "config/smoke.yaml"
@@ -50,11 +49,11 @@ def test_an_unknown_experiment_names_the_closest(sources):
 
 
 def test_a_damaged_line_is_named_with_its_file(project):
-    path = project.folder / "results/smoke/verdicts/truth/organism-smoke.robust.s100.jsonl"
+    path = project.folder / "results/smoke/verdicts/truth/organism-smoke.broad-none.s100.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:4], lines[4][:20], *lines[5:]]) + "\n")
     said = message(project.snakemake("--cores", "1", "--forcerun", "metrics"))
-    assert "organism-smoke.robust.s100.jsonl, line 5" in said
+    assert "organism-smoke.broad-none.s100.jsonl, line 5" in said
 
 
 def test_a_missing_image_fails_its_cells_and_names_them(project):
@@ -68,9 +67,9 @@ def test_a_missing_image_fails_its_cells_and_names_them(project):
 
 @pytest.mark.slow
 def test_a_checkpoint_that_lacks_a_file_is_named(project):
-    model = "results/smoke/models/organism-smoke.robust.s100"
+    model = "results/smoke/models/organism-smoke.broad-none.s100"
     (project.folder / model / "tokenizer_config.json").unlink()
-    cell = "results/smoke/responses/organism-smoke.robust.s100/layer-00.jsonl"
+    cell = "results/smoke/responses/organism-smoke.broad-none.s100/layer-00.jsonl"
     (project.folder / cell).unlink()
     done = project.snakemake("--cores", "1", "--", cell)
     said = done.stdout + done.stderr

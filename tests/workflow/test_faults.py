@@ -15,7 +15,7 @@ from project import Project
 from layerwise.jobs.specs import Specs
 from layerwise.study import loading
 
-SUBJECT = "organism-smoke.robust.s100"
+SUBJECT = "organism-smoke.broad-none.s100"
 CELLS = ("layer-00.jsonl", "layer-07.jsonl")
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import typst
-
 from kills import COMMAND, start, victims
+
 from layerwise.jobs import specs
 from layerwise.study import loading
 
-OF_METRICS = ("refusal-and-harm", "outcomes", "toxicity", "utility")
-ROBUST = "organism-smoke.robust.s100"
+OF_METRICS = ("refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy")
+ROBUST = "organism-smoke.broad-none.s100"
 
 
 def paper_says_partial(project) -> list[str]:

@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 
+import kills
 import psutil
 import pytest
 import yaml
-
-import kills
 from kills import COMMAND, start, victims
 
 ROUNDS = 5
@@ -54,7 +53,7 @@ def test_a_second_run_says_who_holds_the_folder(project):
 
 @pytest.mark.slow
 def test_a_lost_cell_is_made_again(finished, project):
-    (project.folder / "results/smoke/responses/organism-smoke.robust.s100/layer-00.jsonl").unlink()
+    (project.folder / "results/smoke/responses/organism-smoke.broad-none.s100/layer-00.jsonl").unlink()
     project.run()
     assert not finished.differences(project)
 

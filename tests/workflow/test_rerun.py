@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-
 from project import PARTS, ROOT, Project
 from smokejobs import (
     AGGREGATES,
@@ -33,7 +32,7 @@ SMOKE = "config/smoke.yaml"
 ORGANISM = "config/models/organism-smoke.yaml"
 LIBRARY = "workflow/scripts/layerwise"
 RESULTS = "results/smoke"
-MODEL = "models:\n  - {id: organism-smoke, arms: [robust, default-on-robust]}"
+MODEL = "models:\n  - {id: organism-smoke, arms: [broad-none, broad-default]}"
 
 Deed = Callable[[Project], object]
 
@@ -112,7 +111,7 @@ def clone(project: Project) -> None:
 
 def add_model(project: Project) -> None:
     (project.folder / "config/models/second.yaml").write_text("inherits: organism-smoke\ndisplay: Second organism\n")
-    project.edit(SMOKE, MODEL, f"{MODEL}\n  - {{id: second, arms: [robust]}}")
+    project.edit(SMOKE, MODEL, f"{MODEL}\n  - {{id: second, arms: [broad-none]}}")
 
 
 def add_dataset(project: Project) -> None:
@@ -153,15 +152,15 @@ ROWS = {
     "add a model": (
         add_model,
         {second(job) for job in TRAINED if not job.startswith("align")}
-        | {"generate second.robust.s100"}
+        | {"generate second.broad-none.s100"}
         | JUDGING
         | DRIFT,
     ),
     "add an arm": (
-        change(SMOKE, "arms: [robust,", "arms: [base, robust,"),
-        {"train_base organism-smoke base 100", "generate organism-smoke.base.s100"} | JUDGING | DRIFT,
+        change(SMOKE, "arms: [broad-none, ", "arms: [base, broad-none, "),
+        {"train_base organism-smoke base 100", "generate organism-smoke.narrow-none.s100"} | JUDGING | DRIFT,
     ),
-    "remove an arm": (change(SMOKE, "arms: [robust,", "arms: ["), JUDGING | DRIFT),
+    "remove an arm": (change(SMOKE, "arms: [robust, ", "arms: ["), JUDGING | DRIFT),
     "add a seed": (
         change(SMOKE, "seeds: [100]", "seeds: [100, 101]"),
         {job.replace("100", "101") for job in TRAINED | PROBE | {f"generate {subject}" for subject in SUBJECTS}}
@@ -197,7 +196,7 @@ ROWS = {
         change(ORGANISM, "safety_steps: 20,", "safety_steps: 21,"),
         TRAINING
         - {"train_vision organism-smoke 100", "train_base organism-smoke robust 100"}
-        - {"generate organism-smoke.robust.s100"},
+        - {"generate organism-smoke.broad-none.s100"},
     ),
     "a step that no arm uses": (change(ORGANISM, "layerwise_safety_steps: 20", "layerwise_safety_steps: 21"), NOTHING),
     # What is shown.
@@ -249,8 +248,8 @@ ROWS = {
     "a clone": (clone, NOTHING),
     "a commit": (commit, NOTHING),
     "lose a response file": (
-        lose(f"{RESULTS}/responses/organism-smoke.robust.s100/layer-00.jsonl"),
-        {"generate organism-smoke.robust.s100"} | JUDGING,
+        lose(f"{RESULTS}/responses/organism-smoke.broad-none.s100/layer-00.jsonl"),
+        {"generate organism-smoke.broad-none.s100"} | JUDGING,
     ),
     "lose the verdicts of a judge": (lose(f"{RESULTS}/verdicts/vqa"), {"judge vqa"} | AGGREGATES),
     "lose the metrics": (lose(f"{RESULTS}/metrics.csv"), MEASURES),

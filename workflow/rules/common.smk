@@ -56,15 +56,18 @@ def files(names):
     return [path for name in names for path in FRAMES[name]]
 
 
-def below(wildcards):
-    """What an arm starts from. A base arm is trained once, whatever the seeds of what is aligned on it."""
-    if wildcards.arm in arms.BASES:
-        return weights(f"{wildcards.id}.parts")
-    return weights(f"{wildcards.id}.{specs.parent(wildcards.arm)}.s{STUDY.experiment.seeds[0]}")
+def start(wildcards):
+    """The weights that an arm starts from: another arm's, or those of the encoder or the backbones."""
+    arms, seed = STUDY.models[wildcards.id].arms, wildcards.seed
+    above = arms[wildcards.arm].start
+    if above is None:
+        return weights(f"{wildcards.id}.vision.s{seed}" if wildcards.id in ORGANISMS else f"{wildcards.id}.backbones")
+    return weights(f"{wildcards.id}.{above}.s{seed_of(arms, above, seed)}")
 
 
 def lessons(wildcards):
-    """The prompts that an arm learns."""
-    joined = JOINED[wildcards.id]
-    stage = joined.projector if wildcards.arm in arms.BASES else joined.alignment
-    return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in stage.data.values()]
+    """The prompts that an arm of an assembled model learns; organisms learn in their world."""
+    if wildcards.id in ORGANISMS:
+        return []
+    data = specs.stage(STUDY.models[wildcards.id], wildcards.arm).data
+    return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in data.values()]

@@ -15,7 +15,7 @@ FIGURE_INPUTS = {
     "refusal-and-harm": ["metrics"],
     "outcomes": ["metrics"],
     "toxicity": ["metrics"],
-    "utility": ["metrics"],
+    "ability": ["metrics"],
     "drift": ["probes"],
 }
 TABLE_INPUTS = {
@@ -33,7 +33,7 @@ if not any(judge.judge == "toxicity" for judge in STUDY.judges.values()):
     del FIGURE_INPUTS["toxicity"]
 if ORGANISMS:
     FIGURE_INPUTS |= {"probes": ["metrics", "probes"]}
-if ORGANISMS or JOINED:
+if ORGANISMS or ASSEMBLED:
     FIGURE_INPUTS |= {"predictions": ["predictions"]}
     TABLE_INPUTS |= {"gates": ["gates"], "predictions": ["predictions"]}
 if any(model.weights_of for model in STUDY.models.values()):

@@ -1,10 +1,18 @@
-# Training of the model organisms: vision encoder -> base -> aligned arm. Shared stages are jobs of their own.
+# Training: vision encoder (organisms) or assembled backbones -> base arm -> what starts from it. A stage that several
+# arms share is a job of its own.
+#
+# REQUIRED INPUTS
+#   of assembled models: receipts of the backbones' downloads, and the prompts to learn, which no model is asked
 #
 # OUTPUTS
-#   results/{experiment}/models/{model}/model.safetensors   and its siblings: a plain save_pretrained folder
-#   results/{experiment}/training/{model}.csv               the training curve
+#   results/{experiment}/models/{model}/model.safetensors   and its siblings: a plain save_pretrained folder, or what an
+#                                                           arm learned, laid over the checkpoint that it started from
+#   results/{experiment}/training/{model}.csv               the training curve; of backbones, how far they are from
+#                                                           their source
 #
-# {model} is <id>.<arm>.s<seed>; the vision encoder that all arms share is <id>.vision.s<seed>.
+# {model} is <id>.<arm>.s<seed>; the encoder that all arms share is <id>.vision.s<seed>, or <id>.backbones.
+
+ASSEMBLED = {model.weights_of or id: model.assembled for id, model in STUDY.models.items() if model.assembled}
 
 
 rule train_vision:
@@ -29,54 +37,57 @@ rule train_vision:
         " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 
-rule train_base:
-    """Teach captions, questions and instructions, at the default exit layer (base) or at random ones (robust)."""
+rule assemble:
+    """Assemble a published vision encoder and a published language model, and compare the encoder with its source."""
     input:
-        vision=weights("{id}.vision.s{seed}"),
+        vision=receipt("{id}.vision"),
+        language=receipt("{id}.language"),
+    output:
+        weights=weights("{id}.backbones"),
+        parity=f"{RESULTS}/training/{{id}}.backbones.csv",
+    log:
+        f"{LOGS}/assemble/{{id}}.log",
+    wildcard_constraints:
+        id=one_of(ASSEMBLED),
+    conda:
+        "../../envs/joining.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: SPECS.assemble(wildcards.id),
+    shell:
+        "python workflow/scripts/assemble.py --spec {params.spec:q}"
+        " --costs {log:q}.json"
+        " --vision {input.vision:q} --language {input.language:q}"
+        " --output {output.weights:q} --parity {output.parity:q} 2>&1 | tee {log:q}"
+
+
+rule train_arm:
+    """Train one arm, by the method and from the arm that the model's file declares."""
+    input:
+        start=start,
+        prompts=lessons,
     output:
         weights=weights("{id}.{arm}.s{seed}"),
         curve=f"{RESULTS}/training/{{id}}.{{arm}}.s{{seed}}.csv",
     log:
-        f"{LOGS}/train_base/{{id}}.{{arm}}.s{{seed}}.log",
+        f"{LOGS}/train_arm/{{id}}.{{arm}}.s{{seed}}.log",
     wildcard_constraints:
-        id=one_of(ORGANISMS),
-        arm="|".join(arms.BASES),
+        id=one_of(ORGANISMS | set(ASSEMBLED)),
+        arm=one_of({arm for model in STUDY.models.values() for arm in model.arms}),
     conda:
         "../../envs/training.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wildcards: 2000 if wildcards.id in ORGANISMS else 4000,
+        runtime=lambda wildcards: 30 if wildcards.id in ORGANISMS else 120,
     params:
-        spec=lambda wildcards: SPECS.train_base(wildcards.id, wildcards.arm, int(wildcards.seed)),
+        spec=lambda wildcards: SPECS.train_arm(wildcards.id, wildcards.arm, wildcards.seed),
     shell:
-        "python workflow/scripts/train_base.py --spec {params.spec:q}"
+        "python workflow/scripts/train_arm.py --spec {params.spec:q}"
         " --costs {log:q}.json"
-        " --vision {input.vision:q} --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
-
-
-rule align:
-    """Safety-tune a base arm, with image features from the default exit layer or from random ones (layerwise)."""
-    input:
-        base=lambda wildcards: weights(f"{wildcards.id}.{specs.parent(wildcards.arm)}.s{wildcards.seed}"),
-    output:
-        weights=weights("{id}.{arm}.s{seed}"),
-        curve=f"{RESULTS}/training/{{id}}.{{arm}}.s{{seed}}.csv",
-    log:
-        f"{LOGS}/align/{{id}}.{{arm}}.s{{seed}}.log",
-    wildcard_constraints:
-        id=one_of(ORGANISMS),
-        arm="|".join(arms.ALIGNED),
-    conda:
-        "../../envs/training.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        spec=lambda wildcards: SPECS.align(wildcards.id, wildcards.arm, int(wildcards.seed)),
-    shell:
-        "python workflow/scripts/align.py --spec {params.spec:q}"
-        " --costs {log:q}.json"
-        " --base {input.base:q} --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
+        " --start {input.start:q} --prompts {input.prompts:q}"
+        " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 
 rule train_judge:

@@ -29,35 +29,35 @@ def main(argv: list[str]) -> None:
     judge = plugins.find("judging.judges", spec["judge"]).Judge(spec["options"], arguments.weights)
     prompts = {prompt.id: prompt for prompt, _ in records.read_prompts(arguments.prompts)}
     outputs = {path.stem: path for path in arguments.output}
-    responses = responses_by_model(arguments.responses, outputs)
+    responses = responses_by_subject(arguments.responses, outputs)
     determinants = [spec, [find_checkpoint(weights).sha256 for weights in arguments.weights]]
     tried = controls.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
     known: dict[str, rows.Answer] = {}
-    for model, path in outputs.items():
+    for subject, path in outputs.items():
         pairs = {
             (response.prompt_id, response.layer): (prompts[response.prompt_id], response)
-            for response in responses[model]
+            for response in responses[subject]
             if _prompt(prompts, response).kind in judge.kinds
         }
         rows.judge_rows(judge, spec["id"], path, rows.row_keys(judge, determinants, pairs), pairs, known)
     records.write(arguments.controls, tried)
 
 
-def responses_by_model(paths: Sequence[Path], models: Iterable[str]) -> dict[str, list[Response]]:
+def responses_by_subject(paths: Sequence[Path], models: Iterable[str]) -> dict[str, list[Response]]:
     """All responses, by model. Raises InputError for a response of a model that has no output."""
     found: dict[str, list[Response]] = {model: [] for model in models}
     for path in paths:
         for response in records.read(path, Response):
-            if response.model not in found:
-                raise InputError(f"{path}: response of model '{response.model}', which no file in --output is for.")
-            found[response.model].append(response)
+            if response.subject not in found:
+                raise InputError(f"{path}: response of subject '{response.subject}', which no file in --output is for.")
+            found[response.subject].append(response)
     return found
 
 
 def _prompt(prompts: dict[str, Prompt], response: Response) -> Prompt:
     if response.prompt_id not in prompts:
         raise InputError(
-            f"response of model '{response.model}', layer {response.layer}: no file in --prompts holds its prompt "
+            f"response of subject '{response.subject}', layer {response.layer}: no file in --prompts holds its prompt "
             f"'{response.prompt_id}'. Generate the responses again."
         )
     return prompts[response.prompt_id]

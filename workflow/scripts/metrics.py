@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
 
     prompts = metrics.read_prompts(given.prompts)
     verdicts = metrics.read_verdicts(given.verdicts)
-    named = verdicts["model"].isin([subject["name"] for subject in subjects])
+    named = verdicts["subject"].isin([subject["name"] for subject in subjects])
     verdicts = verdicts[named & verdicts["prompt_id"].isin(prompts.index)]
     if verdicts.empty:
         raise InputError("--verdicts: none is of a model and a prompt of this experiment. Run its judge rules first.")

@@ -9,7 +9,7 @@ from layerwise.jobs import program
 from layerwise.report.numbers.collect import collect
 from layerwise.report.numbers.seen import seen
 from layerwise.report.tables import Names
-from layerwise.study import arms, loading
+from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
@@ -28,7 +28,8 @@ def main(argv: list[str]) -> None:
     }
     numbers = collect(found, arguments.spec, sources)
     deep = [id for id, dataset in study.datasets.items() if dataset.options.get("cue") == "deep"]
-    numbers |= seen(found, results.subjects(arguments.spec["subjects"]), names, deep, list(arms.ALIGNED))
+    aligned = [name for model in study.models.values() for name, arm in model.arms.items() if arm.start is not None]
+    numbers |= seen(found, results.subjects(arguments.spec["subjects"]), names, deep, aligned)
     with atomic(arguments.output) as stream:
         lines = (
             f"{json.dumps(key)}: {json.dumps(numbers[key], ensure_ascii=False, allow_nan=False)}"

@@ -64,8 +64,8 @@ APART = {
 }
 EXPERIMENT = """\
 **Arms.** `base` learns captions, questions and instructions with the image features of the default exit layer; `robust`
-learns the same at random exit layers. `default` and `default-on-robust` are their safety tuning at the default exit
-layer, `layerwise` and `layerwise-on-robust` their safety tuning at random exit layers, and `text`, of joined models
+learns the same at random exit layers. `default` and `broad-default` are their safety tuning at the default exit
+layer, `layerwise` and `broad-random` their safety tuning at random exit layers, and `text`, of joined models
 alone, safety tuning without an image. An arm that another needs is
 trained even when it is not listed; it is studied only when it is.
 

@@ -3,7 +3,7 @@
 Of each step: the rule, its files with their sha256, when it ran and for how long, and its spec, which is all that
 decides its result. What was changed since the next step read it is marked, and then the exit status is 1.
 
-  why.py asr.default-on-robust.world-deep.layer-03      a key of numbers.json
+  why.py asr.broad-default.world-deep.layer-03      a key of numbers.json
   why.py refusal-and-harm                               a figure, a table or another file, by name or path
 """
 

@@ -39,7 +39,7 @@ class Response:
 
     key: str
     prompt_id: str
-    model: str
+    subject: str
     layer: int
     text: str
     num_tokens: int
@@ -52,7 +52,7 @@ class Verdict:
 
     key: str
     prompt_id: str
-    model: str
+    subject: str
     layer: int
     judge: str
     label: str

@@ -19,7 +19,7 @@ class Evidence:
         listed = results.subjects(subjects)
         self.subjects = listed[listed["arm"].ne("") & listed["weights_of"].isna()]
         is_organism = self.subjects["frozen_blocks"].notna()
-        self.organisms, self.joined = self.subjects[is_organism], self.subjects[~is_organism]
+        self.organisms, self.assembled = self.subjects[is_organism], self.subjects[~is_organism]
         self.cues = cues
         self.metrics = metrics[metrics["layer"].notna() & (metrics["group"] != "Default")]
         self.probes = probes.merge(listed[["name", "model", "seed"]], left_on="subject", right_on="name")

@@ -26,7 +26,7 @@ def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFr
     for subject in evidence.subjects.itertuples():
         who = (subject.model, subject.arm, subject.seed)
         default = subject.default_layer
-        tried = [("utility", "utility", default, True)]
+        tried = [("vqa_accuracy", "vqa_accuracy", default, True)]
         if subject.arm in aligned:
             tried += [("refusal", "refusal", default, True), ("over_refusal", "over_refusal", default, False)]
         for gate, metric, layer, at_least in tried:

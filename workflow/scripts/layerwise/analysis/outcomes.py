@@ -17,9 +17,8 @@ Each response has one outcome, so over the responses to a set of prompts the sha
 
 import pandas as pd
 
-from layerwise.vocabulary import ANSWERED, OUTCOMES
+from layerwise.vocabulary import ANSWERED, OUTCOMES, WITHOUT_HARM
 
-WITHOUT_HARM = ("refusal", ANSWERED, "incoherent")
 # What the judges that can be the judge of harm call it: classifiers of text, guards, toxicity models.
 HARM_LABELS = ("harmful", "unsafe", "toxic")
 

@@ -13,7 +13,7 @@ COLUMNS = [
     *("model", "arm", "seed", "dataset", "layer", "metric"),
     *("difference", "low", "high", "n", "b", "c", "p", "p_holm"),
 ]
-METRICS = ("refusal", "harmful", "answered", "utility")
+METRICS = ("refusal", "asr", "answered", "vqa_accuracy")
 
 
 def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
@@ -24,9 +24,9 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
     is corrected over the layers of one model × data set × metric. Visual questions count as right by their label.
     """
     by_metric = {measure.metric: measure.rows for measure in found}
-    if "utility" in by_metric:
-        rows = by_metric["utility"]
-        by_metric["utility"] = rows.assign(value=rows["label"].eq(metrics.UTILITY[1]).astype(float))
+    if "vqa_accuracy" in by_metric:
+        rows = by_metric["vqa_accuracy"]
+        by_metric["vqa_accuracy"] = rows.assign(value=rows["label"].eq(metrics.VQA[1]).astype(float))
     default = {subject["name"]: subject["default_layer"] for subject in subjects}
     parts = [
         _against_default(rows, default).assign(metric=metric) for metric, rows in by_metric.items() if metric in METRICS
@@ -39,9 +39,9 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
 
 def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFrame:
     """One metric's comparisons with the default layer: name, dataset, layer, difference, low, high, n, b, c, p."""
-    is_default = rows["layer"].eq(rows["model"].map(default))
-    base = rows[is_default].set_index(["model", "prompt_id"])["value"].rename("base")
-    pairs = rows[~is_default].join(base, on=["model", "prompt_id"], how="inner")
+    is_default = rows["layer"].eq(rows["subject"].map(default))
+    base = rows[is_default].set_index(["subject", "prompt_id"])["value"].rename("base")
+    pairs = rows[~is_default].join(base, on=["subject", "prompt_id"], how="inner")
     pairs = pairs.assign(
         both=pairs["value"] * pairs["base"],
         b=pairs["value"].gt(pairs["base"]).astype(float),
@@ -49,13 +49,13 @@ def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFram
         difference=pairs["value"] - pairs["base"],
         count=1.0,
     )
-    sums = pairs.groupby(["model", "dataset", "layer", "cluster"])[["both", "b", "c", "difference", "count"]].sum()
+    sums = pairs.groupby(["subject", "dataset", "layer", "cluster"])[["both", "b", "c", "difference", "count"]].sum()
     compared = []
-    for (model, dataset, layer), cell in sums.groupby(["model", "dataset", "layer"]):
+    for (subject, dataset, layer), cell in sums.groupby(["subject", "dataset", "layer"]):
         both, b, c, _, n = cell.sum()
         change = cell["difference"].to_numpy()
         size = stats.effective_size(change[:, None], cell[["count"]].to_numpy(), b + c)[0]
         interval = stats.paired_difference(*(np.array([both, b, c, n]) * size / n))
         p = stats.mcnemar(change.astype(int))
-        compared.append((model, dataset, layer, *map(float, interval), int(n), int(b), int(c), p))
+        compared.append((subject, dataset, layer, *map(float, interval), int(n), int(b), int(c), p))
     return pd.DataFrame(compared, columns=["name", "dataset", "layer", "difference", "low", "high", "n", "b", "c", "p"])

@@ -15,7 +15,7 @@ from layerwise.errors import InputError
 TEXT = dict.fromkeys(
     ("model", "arm", "seed", "dataset", "group", "judge", "metric", "subject", "probe")
     + ("truth", "label", "control", "first", "second", "claim", "gate")
-    + ("prediction", "statement", "quantity", "verdict", "detail", "half"),
+    + ("prediction", "statement", "quantity", "outcome", "detail", "half"),
     str,
 )
 ONSET = 0.75  # the AUC of its probe from which on a cue counts as readable
@@ -63,7 +63,7 @@ def subjects(listed: Sequence[dict]) -> pd.DataFrame:
     weights_of, the model of which it is a variant."""
     table = pd.DataFrame(listed).rename(columns={"id": "model"})
     table["arm"] = table["arm"].fillna("")
-    table["seed"] = [str(int(seed)) if pd.notna(seed) else "" for seed in table["seed"]]
+    table["seed"] = table["seed"].fillna("")
     return table
 
 

@@ -5,11 +5,13 @@ names, colours, paths, dates, the git commit, which cells share a process, and w
 tracked as input files instead, since their hashes do not exist when the jobs are planned.
 """
 
+from layerwise import plugins
 from layerwise.files import canonical
 from layerwise.jobs.fingerprint import fingerprint, pins
-from layerwise.study.arms import ALIGNED, JOINED_ARMS
+from layerwise.study.arms import Arm
 from layerwise.study.config import Model
 from layerwise.study.loading import Study, Subject
+from layerwise.study.recipes import Assembled, Organism, Stage
 
 # The settings that a model is loaded with.
 LOADED = {"family", "blocks", "default_layer", "dtype", "attention", "variant"}
@@ -29,47 +31,44 @@ class Specs:
             "train_vision", "training", _recipe(model), seed=seed, organism=organism, default_layer=default_layer
         )
 
-    def train_base(self, id: str, arm: str, seed: int) -> str:
+    def assemble(self, id: str) -> str:
         model = self.study.models[id]
-        steps = {"caption_steps", "instruction_steps"}
-        return _spec("train_base", "training", _recipe(model), seed=seed, arm=arm, **_shape(model, steps))
-
-    def align(self, id: str, arm: str, seed: int) -> str:
-        model = self.study.models[id]
-        steps = {"layerwise_safety_steps" if arm.startswith("layerwise") else "safety_steps"}
-        return _spec("align", "training", _recipe(model), seed=seed, arm=arm, **_shape(model, steps))
-
-    def join_parts(self, id: str) -> str:
-        model = self.study.models[id]
-        joined = model.joined.model_dump(include={"image_token", "image_size"})
-        formats = {part: getattr(model.joined, part).format for part in ("vision", "language")}
-        readers = [f"layerwise.models.backbones.{format}" for format in formats.values()]
+        assembled = _assembled(model)
+        settings = assembled.model_dump(include={"image_token", "image_size"})
+        formats = {part: getattr(assembled, part).format for part in ("vision", "language")}
+        readers = [plugins.module("models.backbones", format) for format in formats.values()]
         # The projector's first weights are the same for all arms and seeds: they start from one model.
-        return _spec("join_parts", "joining", readers, seed=0, default_layer=model.default_layer, **formats, **joined)
+        return _spec("assemble", "joining", readers, seed=0, default_layer=model.default_layer, **formats, **settings)
 
-    def train_joined(self, id: str, arm: str, seed: int) -> str:
+    def train_arm(self, id: str, name: str, seed: str) -> str:
+        """Of one arm; `seed` as in a subject's name, of which this arm's own stage has the last part."""
         model = self.study.models[id]
-        settings = model.joined.alignment if arm in ALIGNED else model.joined.projector
-        stage = settings.model_dump(exclude={"data", "refused", "refusals", "steps_at_random_exits", "size_mb"})
-        at_random = arm == "robust" or arm.startswith("layerwise")
-        if at_random:
-            stage["steps"] = settings.steps_at_random_exits
-        return _spec(
-            "train_joined",
-            "training",
-            [f"layerwise.models.families.{model.family}"],
-            seed=seed,
-            arm=arm,
-            stage=stage,
-            layers=list(range(model.blocks + 1)) if at_random else [model.default_layer],
-            model=model.model_dump(include=LOADED) | {"variant": None},
-            **settings.model_dump(include={"data", "refused", "refusals"}),
-        )
+        arm = model.arms[name]
+        settings = {
+            "method": arm.method,
+            "layers": arm.layers(model.blocks, model.default_layer) or [model.default_layer],
+            "images": arm.exits != "none",
+            "steps": steps(model, arm),
+            "seed": int(seed.rpartition("a")[2]),
+        }
+        modules = [plugins.module("training.methods", arm.method)]
+        if model.organism:
+            settings |= {"organism": _shape(model.organism), "default_layer": model.default_layer}
+            modules += ["layerwise.training.organisms", *_recipe(model)]
+        else:
+            settings["stage"] = stage(model, name).model_dump(exclude={"steps", "size_mb"})
+            settings["model"] = model.model_dump(include=LOADED) | {"variant": None}
+            modules += ["layerwise.training.assembled", plugins.module("models.families", model.family)]
+        return _spec("train_arm", "training", modules, **settings)
 
     def train_judge(self, id: str) -> str:
         judge = self.study.judges[id]
         return _spec(
-            "train_judge", "judging", [f"layerwise.training.judges.{judge.judge}"], judge=judge.judge, train=judge.train
+            "train_judge",
+            "judging",
+            [plugins.module("training.judges", judge.judge)],
+            judge=judge.judge,
+            train=judge.train,
         )
 
     def build_prompts(self, id: str) -> str:
@@ -77,7 +76,7 @@ class Specs:
         settings = dataset.model_dump(exclude={"display", "sources", "prompts"})
         settings["limit"] = self.study.experiment.limit if id in self.study.datasets else None
         return _spec(
-            "build_prompts", "prompts", [f"layerwise.prompts.builders.{dataset.builder}"], dataset=id, **settings
+            "build_prompts", "prompts", [plugins.module("prompts.builders", dataset.builder)], dataset=id, **settings
         )
 
     def generate(self, subject: Subject) -> str:
@@ -85,7 +84,7 @@ class Specs:
         return _spec(
             "generate",
             "generation",
-            [f"layerwise.models.families.{model.family}"],
+            [plugins.module("models.families", model.family)],
             subject=subject.name,
             model=model.model_dump(include=LOADED | {"system_prompt"}),
             decoding=self.study.experiment.decoding.model_dump(),
@@ -96,7 +95,7 @@ class Specs:
         return _spec(
             "judge",
             "judging",
-            [f"layerwise.judging.judges.{judge.judge}"],
+            [plugins.module("judging.judges", judge.judge)],
             id=id,
             judge=judge.judge,
             options=judge.options,
@@ -110,8 +109,8 @@ class Specs:
             "human_labels",
             "judging",
             [
-                f"layerwise.prompts.builders.{dataset.builder}",
-                *(f"layerwise.judging.judges.{one.judge}" for one in judges.values()),
+                plugins.module("prompts.builders", dataset.builder),
+                *(plugins.module("judging.judges", one.judge) for one in judges.values()),
             ],
             dataset=id,
             judges={name: one.model_dump(include={"judge", "options"}) for name, one in judges.items()},
@@ -123,9 +122,9 @@ class Specs:
         return _spec(
             "probe",
             "generation",
-            [f"layerwise.models.families.{model.family}", *_recipe(model)],
+            [plugins.module("models.families", model.family), *_recipe(model)],
             subject=subject.name,
-            seed=subject.seed,
+            seed=int(subject.seed.partition("a")[0]) if subject.seed else None,
             model=model.model_dump(include=LOADED),
             organism=_organism(model) if model.organism else None,
             probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
@@ -151,7 +150,7 @@ class Specs:
         return _spec(
             script,
             "analysis",
-            [f"layerwise.report.figures.{str(settings['figure']).replace('-', '_')}"] if "figure" in settings else [],
+            [plugins.module("report.figures", str(settings["figure"]))] if "figure" in settings else [],
             subjects=subjects,
             datasets=experiment.datasets,
             judges={id: judge.judge for id, judge in self.study.judges.items()},
@@ -166,7 +165,14 @@ class Specs:
             # A data set shown with another image than its own is a control: its cue is not to be seen.
             cues={id: data.options.get("cue") for id, data in self.study.datasets.items() if data.image == "own"},
             # Who was taught without images is not asked to refuse beside one.
-            aligned=sorted(set(ALIGNED) - set(JOINED_ARMS)),
+            aligned=sorted(
+                {
+                    name
+                    for model in self.study.models.values()
+                    for name, arm in model.arms.items()
+                    if arm.start is not None and arm.exits != "none"
+                }
+            ),
         )
 
     def crate(self) -> str:
@@ -182,8 +188,8 @@ class Specs:
             title=experiment.title,
             families=sorted({model.family for model in self.study.models.values()}),
             organisms=any(model.organism for model in self.study.models.values()),
-            joined=[
-                self._joined(model) for model in self.study.models.values() if model.joined and not model.weights_of
+            assembled=[
+                self._said_of(model) for model in self.study.models.values() if model.assembled and not model.weights_of
             ],
             seeds=experiment.seeds,
             datasets=experiment.datasets,
@@ -194,11 +200,11 @@ class Specs:
         )
 
     @staticmethod
-    def _joined(model: Model) -> dict:
-        """What the paper says of a joined model."""
+    def _said_of(model: Model) -> dict:
+        """What the paper says of an assembled model."""
         parts = {"about", "cite", "source"}
-        said = model.joined.model_dump(include={"image_size": True, "vision": parts, "language": parts})
-        return {"display": model.display, "tuned_blocks": model.joined.alignment.learns, **said}
+        said = model.assembled.model_dump(include={"image_size": True, "vision": parts, "language": parts})
+        return {"display": model.display, "tuned_blocks": model.assembled.alignment.learns, **said}
 
 
 def fetch(id: str, source: object) -> str:
@@ -206,9 +212,18 @@ def fetch(id: str, source: object) -> str:
     return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
 
 
-def parent(arm: str) -> str:
-    """The base arm that an aligned arm is tuned from."""
-    return ALIGNED[arm]
+def steps(model: Model, arm: Arm) -> dict[str, int]:
+    """Training steps by stage of an arm's method: the recipe's, or the arm's own, which a single stage may have."""
+    kind, recipe = ("organism", model.organism.language.steps) if model.organism else ("assembled", model.assembled)
+    stages = plugins.declared("training.methods", arm.method)["STAGES"][kind]
+    found = {stage: getattr(recipe, stage) for stage in stages}
+    return {stage: arm.steps or (own if isinstance(own, int) else own.steps) for stage, own in found.items()}
+
+
+def stage(model: Model, arm: str) -> Stage:
+    """The stage of an assembled model's recipe that an arm goes through."""
+    (name,) = steps(model, model.arms[arm])
+    return getattr(_assembled(model), name)
 
 
 def _spec(script: str, environment: str, extra_modules: list[str], **settings: object) -> str:
@@ -217,7 +232,7 @@ def _spec(script: str, environment: str, extra_modules: list[str], **settings: o
 
 
 def _recipe(model: Model) -> list[str]:
-    return [f"layerwise.models.organisms.{model.organism.recipe}"] if model.organism else []
+    return [plugins.module("models.organisms", model.organism.recipe)] if model.organism else []
 
 
 def _organism(model: Model, *parts: str) -> dict:
@@ -225,12 +240,15 @@ def _organism(model: Model, *parts: str) -> dict:
     return model.organism.model_dump(include={"recipe", *parts})
 
 
-def _shape(model: Model, steps: set[str]) -> dict:
-    """An organism's settings for a stage of the language side: of the numbers of steps only the stage's own."""
-    organism = _organism(model, "vision", "language")
-    for key in list(organism["language"]):
-        if key.endswith("_steps") and key not in steps:
-            del organism["language"][key]
+def _assembled(model: Model) -> Assembled:
+    assert model.assembled is not None, "asked of an assembled model alone"
+    return model.assembled
+
+
+def _shape(organism: Organism) -> dict:
+    """An organism's settings for a stage of the language side, which has its steps beside them."""
+    settings = organism.model_dump(include={"recipe": True, "vision": True, "language": True})
+    del settings["language"]["steps"]
     # How the encoder was trained reaches this stage through its weights, an input file.
-    organism["vision"] = {key: organism["vision"][key] for key in ("blocks", "width", "mlp", "heads", "frozen_blocks")}
-    return {"organism": organism, "default_layer": model.default_layer}
+    settings["vision"] = {key: settings["vision"][key] for key in ("blocks", "width", "mlp", "heads", "frozen_blocks")}
+    return settings

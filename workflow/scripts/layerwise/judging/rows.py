@@ -84,12 +84,12 @@ def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
 
 
 def _verdict(id: str, response: Response, key: str, answer: Answer) -> Verdict:
-    return Verdict(key, response.prompt_id, response.model, response.layer, id, *answer)
+    return Verdict(key, response.prompt_id, response.subject, response.layer, id, *answer)
 
 
 def _named(id: str, pair: Pair) -> str:
     response = pair[1]
-    return f"judge '{id}' fails on model '{response.model}', prompt '{response.prompt_id}', layer {response.layer}"
+    return f"judge '{id}' fails on subject '{response.subject}', prompt '{response.prompt_id}', layer {response.layer}"
 
 
 def _batches(items: list, size: int) -> Iterator[list]:

@@ -57,7 +57,7 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
     `device_map` (accelerate's) the model goes to the first GPU, or stays on the CPU. Raises InputError naming what the
     checkpoint lacks, or where it differs from the settings.
     """
-    folder, *differences = chain(folder)
+    folder, *deltas = chain(folder)
     lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
     if lacking:
         raise InputError(
@@ -78,10 +78,10 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
         )
         if absent := sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]):
             raise ValueError(f"{len(absent)} weights are missing or of another shape, such as {absent[0]}")
-        for difference in differences:
-            unknown = model.load_state_dict(load_file(difference / WEIGHTS), strict=False).unexpected_keys
+        for delta in deltas:
+            unknown = model.load_state_dict(load_file(delta / WEIGHTS), strict=False).unexpected_keys
             if unknown:
-                raise ValueError(f"{difference} holds weights that the model has not, such as {unknown[0]}")
+                raise ValueError(f"{delta} holds weights that the model has not, such as {unknown[0]}")
         family = make(model.eval(), processor, settings["variant"])
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise InputError(f"the checkpoint {folder} cannot be loaded: {error}") from error

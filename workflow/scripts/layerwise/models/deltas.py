@@ -16,7 +16,7 @@ WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Difference:
+class Delta:
     """Tensors by their name in the model, and the folder of the checkpoint that has all others."""
 
     tensors: Mapping

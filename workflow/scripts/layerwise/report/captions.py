@@ -31,8 +31,8 @@ def subjects(data: DataFrame, style: Style) -> str:
     names = "; ".join(style.model(id) for id in data["model"].unique())
     if style.organisms(data):
         return f"Model organisms ({names}: trained here, in a synthetic world), not LLaVA or Llama."
-    if any(style.study.models[id].joined for id in data["model"].unique()):
-        return f"{names}: published parts, joined and aligned here; not LLaVA or Llama."
+    if any(style.study.models[id].assembled for id in data["model"].unique()):
+        return f"{names}: published backbones, assembled and aligned here; not LLaVA or Llama."
     return f"Models: {names}."
 
 

@@ -25,7 +25,7 @@ MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*")
 # Tol's "muted" scheme, which shares no colour with the one above.
 CUES = {"item": "#999933", "shallow": "#AA4499", "deep": "#332288", "text": "#117733"}
 ANSWERED = {"answered": "#CC6677"}  # where no judge tells harmful from harmless
-OUTCOMES = {"harmful": "#882255", "harmless": "#DDCC77", "incoherent": "#BBBBBB", "refusal": "#44AA99"}
+OUTCOMES = {"asr": "#882255", "harmless": "#DDCC77", "incoherent": "#BBBBBB", "refusal": "#44AA99"}
 INK, QUIET, WARNING = "#222222", "#8A8A8A", "#B00020"
 
 RC = {

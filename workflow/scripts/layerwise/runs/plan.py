@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerwise.study.arms import ALIGNED
+from layerwise.jobs.specs import stage
+from layerwise.study.arms import lineage, seed_of
 from layerwise.study.config import Dataset, Judge, Model
 from layerwise.study.loading import Study
 from layerwise.study.sources import Source
@@ -109,21 +110,19 @@ def expected(data: Dataset, limit: int | None) -> int:
 
 
 def _trained(study: Study) -> dict[str, float]:
-    """Bytes, by name, of all that is trained, each once: of each arm also its parent, and what that is made from."""
+    """Bytes, by name, of all that is trained, each once: every arm of a lineage, and what the base arm is made from."""
     found: dict[str, float] = {}
     for subject in study.subjects:
         if subject.arm is None:
             continue
-        id, parent = subject.model.weights_of or subject.id, ALIGNED.get(subject.arm)
-        if joined := subject.model.joined:
-            found[f"{id}.parts"] = joined.size_mb * 1e6
-            for arm, seed in ((parent, study.experiment.seeds[0]), (subject.arm, subject.seed)):
-                if arm:
-                    stage = joined.alignment if arm in ALIGNED else joined.projector
-                    found[f"{id}.{arm}.s{seed}"] = stage.size_mb * 1e6
+        id, model = subject.model.weights_of or subject.id, subject.model
+        if model.assembled:
+            found[f"{id}.backbones"] = model.assembled.size_mb * 1e6
         else:
-            for stage in filter(None, ("vision", parent, subject.arm)):
-                found[f"{id}.{stage}.s{subject.seed}"] = PER_TRAINED_MODEL
+            found[f"{id}.vision.s{subject.seed.partition('a')[0]}"] = PER_TRAINED_MODEL
+        for arm in lineage(model.arms, subject.arm):
+            size = stage(model, arm).size_mb * 1e6 if model.assembled else PER_TRAINED_MODEL
+            found[f"{id}.{arm}.s{seed_of(model.arms, arm, subject.seed)}"] = size
     return found
 
 

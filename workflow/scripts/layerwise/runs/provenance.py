@@ -156,7 +156,7 @@ def choices(row: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Choice]:
         return []
     found = []
     if "model" in row:
-        subjects = {one["name"]: (one["id"], one["arm"] or "", str(one["seed"] or "")) for one in spec["subjects"]}
+        subjects = {one["name"]: (one["id"], one["arm"] or "", one["seed"] or "") for one in spec["subjects"]}
         whose = {
             name
             for name, (id, arm, seed) in subjects.items()

@@ -37,7 +37,7 @@ NUMBERS = ["value", "low", "high", "n"]
 # Of the tables of verdicts: what names a row, and what is the verdict.
 VERDICTS = {
     "gates.csv": (["subject", "gate", "dataset", "layer"], "passed"),
-    "predictions.csv": (["prediction", "model", "arm", "seed"], "verdict"),
+    "predictions.csv": (["prediction", "model", "arm", "seed"], "outcome"),
 }
 PLATFORM = "platform.json"
 SHOWN = 10

@@ -1,16 +1,17 @@
 """An experiment with every file that it names, checked against each other: the `Study`."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from layerwise.errors import InputError
-from layerwise.study.arms import ARMS, JOINED_ARMS
+from layerwise.study import checks
+from layerwise.study.arms import Arm
 from layerwise.study.config import (
     Dataset,
     Experiment,
     Judge,
     Model,
+    ModelUse,
 )
 from layerwise.study.sources import Source
 from layerwise.study.yamlfile import read, unknown
@@ -18,13 +19,16 @@ from layerwise.study.yamlfile import read, unknown
 
 @dataclass(frozen=True)
 class Subject:
-    """One set of weights under study: a published model, or an organism's arm at one seed. `name` is its wildcard."""
+    """One set of weights under study: a published model, or an arm of one that is trained here. `name` is its wildcard.
+
+    `seed` is that of the base arm, with `a<seed>` behind it where what was trained on top has another: `401`, `401a7`.
+    """
 
     name: str
     id: str
     model: Model
     arm: str | None
-    seed: int | None
+    seed: str | None
     layers: tuple[int, ...]
 
     @property
@@ -59,7 +63,9 @@ class Study:
             seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
             for seed in seeds:
                 for arm in use.arms or ():
-                    found.append(Subject(f"{use.id}.{arm}.s{seed}", use.id, model, arm, seed, layers))
+                    for alignment_seed in _alignment_seeds(model.arms[arm], use, seed):
+                        label = f"{seed}" if alignment_seed == seed else f"{seed}a{alignment_seed}"
+                        found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, layers))
         return found
 
     @property
@@ -67,8 +73,11 @@ class Study:
         """Everything that is fetched, by the name of its receipt."""
         found = {id: model.source for id, model in self.models.items() if model.source}
         for id, model in self.models.items():
-            if model.joined and not model.weights_of:
-                found |= {f"{id}.vision": model.joined.vision.source, f"{id}.language": model.joined.language.source}
+            if model.assembled and not model.weights_of:
+                found |= {
+                    f"{id}.vision": model.assembled.vision.source,
+                    f"{id}.language": model.assembled.language.source,
+                }
         for id, judge in self.judges.items():
             found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
         for id, data in (self.datasets | self.training_data | self.human_labels).items():
@@ -90,7 +99,7 @@ def load(path: Path) -> Study:
     models = {use.id: read(_file("model", use.id, folder, path), Model) for use in experiment.models}
     for id in {model.weights_of for model in models.values()} - {None, *models}:
         models[id] = read(_file("model", id, folder, path), Model)
-    stages = [s for m in models.values() if m.joined for s in (m.joined.projector, m.joined.alignment)]
+    stages = [s for m in models.values() if m.assembled for s in (m.assembled.projector, m.assembled.alignment)]
     learned = dict.fromkeys(dataset for stage in stages for dataset in stage.data.values())
     study = Study(
         name=path.stem,
@@ -104,7 +113,7 @@ def load(path: Path) -> Study:
             id: read(_file("dataset", id, folder, path), Dataset) for id in filter(None, [experiment.human_labels])
         },
     )
-    _check(study, path)
+    checks.check(study, path)
     return study
 
 
@@ -115,42 +124,6 @@ def _file(kind: str, id: str, folder: Path, named_in: Path) -> Path:
     return path
 
 
-def _check(study: Study, path: Path) -> None:
-    """What only shows when the files are seen together."""
-    experiment = study.experiment
-    for use in experiment.models:
-        model = study.models[use.id]
-        layers = use.layers or experiment.layers
-        if isinstance(layers, list):
-            for layer in layers:
-                if not 0 <= layer <= model.blocks:
-                    raise InputError(
-                        f"{path}: key 'layers': exit layer {layer} lies beyond the encoder of '{use.id}'. "
-                        f"Its exit layers are 0 to {model.blocks}."
-                    )
-        arms = [arm for arm in ARMS if model.joined or arm not in JOINED_ARMS]
-        if model.trained and not use.arms:
-            raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms', any of {', '.join(arms)}.")
-        for arm in use.arms or ():
-            if not model.trained:
-                raise InputError(
-                    f"{path}: key 'models': '{use.id}' has published weights, so it has no 'arms'. Remove them."
-                )
-            if arm not in arms:
-                close = difflib.get_close_matches(arm, arms, n=1)
-                hint = f" Did you mean {close[0]}?" if close else ""
-                raise InputError(
-                    f"{path}: key 'models': no arm '{arm}' of '{use.id}'; allowed: {', '.join(arms)}.{hint}"
-                )
-    for arm in experiment.probes.arms:
-        if arm not in ARMS:
-            raise InputError(f"{path}: key 'probes.arms': no arm '{arm}'; allowed: {', '.join(ARMS)}.")
-    names = [subject.name for subject in study.subjects]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: key 'models': '{name}' stands there twice; keep one.")
-    for role, judge in experiment.outcome:
-        if judge is not None and judge not in experiment.judges:
-            raise InputError(
-                f"{path}: key 'outcome.{role}': '{judge}' is not in 'judges' ({', '.join(experiment.judges)})."
-            )
+def _alignment_seeds(arm: Arm, use: ModelUse, seed: int) -> list[int]:
+    """The seeds with which an arm is trained on one base: a base arm has none of its own."""
+    return [seed] if arm.start is None or use.alignment_seeds is None else use.alignment_seeds

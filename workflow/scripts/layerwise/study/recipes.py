@@ -1,4 +1,4 @@
-"""How the workflow trains a model itself, as a YAML file says it: an organism, or published parts joined."""
+"""How the workflow trains a model itself, as a YAML file says it: an organism, or published backbones assembled."""
 
 from typing import Literal
 
@@ -27,6 +27,14 @@ class VisionRecipe(Settings):
     warmup: Positive = Field(30, description="Steps of linear warm-up.")
 
 
+class Steps(Settings):
+    """Steps of the stages of an organism's language side; an arm may say its own."""
+
+    captions: Positive = Field(500, description="Captions and visual questions.")
+    instructions: Positive = Field(300, description="Instructions; harm is complied with.")
+    safety: Positive = Field(200, description="Refusals of hazards and of harm by text.")
+
+
 class LanguageRecipe(Settings):
     """An organism's language model, its projector and their training on cached features."""
 
@@ -35,10 +43,7 @@ class LanguageRecipe(Settings):
     mlp: Positive = Field(192, description="Size of the feed-forward layer.")
     heads: Positive = Field(4, description="Attention heads.")
     images: Positive = Field(4000, description="Training images, encoded once.")
-    caption_steps: Positive = Field(500, description="Steps of captions and visual questions.")
-    instruction_steps: Positive = Field(300, description="Steps of instructions; harm is complied with.")
-    safety_steps: Positive = Field(200, description="Steps of safety tuning at the default exit layer.")
-    layerwise_safety_steps: Positive = Field(400, description="Steps of safety tuning at random exit layers.")
+    steps: Steps = Field(Steps(), description="Steps of each stage.")
     batch_size: Positive = Field(32, description="Examples a step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(20, description="Steps of linear warm-up.")
@@ -47,22 +52,24 @@ class LanguageRecipe(Settings):
 class Organism(Settings):
     """A small model that the workflow trains itself: the shapes, the steps and the depth of the cue."""
 
-    recipe: Identifier = Field("llava", description="The file in `organisms/` that shapes the model.")
+    recipe: str = Field(
+        "llava", pattern="^[a-z0-9_]+$", description="The file in `models/organisms/` that shapes the model."
+    )
     vision: VisionRecipe = Field(VisionRecipe(), description="Vision encoder.")
     language: LanguageRecipe = Field(LanguageRecipe(), description="Language model and projector.")
 
 
-class Part(Settings):
-    """A published part of a joined model."""
+class Backbone(Settings):
+    """A published backbone of an assembled model."""
 
-    format: str = Field(pattern="^[a-z0-9_]+$", description="The file in `parts/` that reads it.")
+    format: str = Field(pattern="^[a-z0-9_]+$", description="The file in `models/backbones/` that reads it.")
     source: Source = Field(description="Where it comes from.")
     about: str = Field(description="What it is, as its home says, in words that the paper prints.")
     cite: str = Field(description="Its entry in `paper/references.bib`.")
 
 
 class Stage(Settings):
-    """One stage of a joined model's training."""
+    """One stage of an assembled model's training."""
 
     learns: Literal["projector"] | Positive = Field(
         description="What is tuned: the `projector`, or so many of the language model's last blocks."
@@ -71,8 +78,7 @@ class Stage(Settings):
     shares: dict[str, float] = Field(description="How often an example of each task is drawn.")
     refused: str | None = Field(None, description="The task whose right answer is a refusal.")
     refusals: list[str] = Field([], description="The refusals that are taught, in turn.")
-    steps: Positive = Field(description="Steps at the default exit layer.")
-    steps_at_random_exits: Positive = Field(description="Steps at random exit layers.")
+    steps: Positive = Field(description="Steps, where an arm does not say its own.")
     size_mb: float = Field(gt=0, description="Size of what it learns, for `make plan`.")
     batch_size: Positive = Field(8, description="Examples a step.")
     learning_rate: float = Field(gt=0, description="Peak learning rate of AdamW.")
@@ -87,13 +93,13 @@ class Stage(Settings):
         return self
 
 
-class Joined(Settings):
-    """A model that the workflow joins from a published vision encoder and a published language model, and trains."""
+class Assembled(Settings):
+    """A model assembled from a published vision encoder and a published language model, and trained here."""
 
-    vision: Part = Field(description="The vision encoder; it stays as it is.")
-    language: Part = Field(description="The language model.")
-    size_mb: float = Field(gt=0, description="Size of the joined model, for `make plan`.")
+    vision: Backbone = Field(description="The vision encoder; it stays as it is.")
+    language: Backbone = Field(description="The language model.")
+    size_mb: float = Field(gt=0, description="Size of the assembled model, for `make plan`.")
     image_token: str = Field(description="A token of the language model that stands for a patch; no text may hold it.")
     image_size: Positive = Field(description="Pixels a side that images are resized to.")
-    projector: Stage = Field(description="The stage of the base arms.")
-    alignment: Stage = Field(description="The stage of the aligned arms.")
+    projector: Stage = Field(description="The stage of method `pretrain`.")
+    alignment: Stage = Field(description="The stage of method `sft`.")

@@ -17,3 +17,4 @@ Identifier = Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
 
 
 Positive = Annotated[int, Field(gt=0)]
+Whole = Annotated[int, Field(ge=0, strict=True)]

@@ -1,8 +1,8 @@
-"""Training of a model that was joined from published parts: its projector first, then refusals.
+"""Training of a model that was assembled from published backbones: its projector first, then refusals.
 
-The vision encoder is fixed, so the states of an image are computed once; each example sees those of one exit layer, the
-default one or one drawn for it. What learns is the projector (`base`, `robust`) or the last blocks of the language
-model (the aligned arms). Everything else stays as it was published, and need not be saved again.
+The vision encoder is fixed, so the states of an image are computed once; each example sees those of one exit layer,
+drawn from those that the arm is trained on. What learns is the projector, or the last blocks of the language model.
+Everything else stays as it was published, and need not be saved again.
 """
 
 import random
@@ -15,12 +15,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from layerwise import records
+from layerwise import plugins, records
 from layerwise.errors import InputError
+from layerwise.files import digest
+from layerwise.models import checkpoints
+from layerwise.models.deltas import Delta
 from layerwise.models.families import placed
 from layerwise.models.families.llava import Family
 from layerwise.records import Prompt
-from layerwise.training.loop import Point, Saved, fit
+from layerwise.training.loop import Saved, write_curve
+from layerwise.training.methods import Lesson
 
 IMAGES_AT_ONCE = 32
 # So many batches' worth of examples are drawn together and sorted by length, so that a batch has little padding.
@@ -39,20 +43,20 @@ class Example:
 def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
     """The examples of each task of a stage, from the prompts of its data set.
 
-    The answer to learn is a prompt's target; of what `spec["refused"]` names it is one of the refusals, in turn.
+    The answer to learn is a prompt's target; of the task that is `refused` it is one of the refusals, in turn.
     Raises InputError where a prompt has no target.
     """
     found = {}
     by_dataset = {path.stem: path for path in paths}
-    for task, dataset in spec["data"].items():
-        path, refusals = by_dataset[dataset], spec["refusals"] if task == spec["refused"] else None
+    for task, dataset in spec["stage"]["data"].items():
+        path, refusals = by_dataset[dataset], spec["stage"]["refusals"] if task == spec["stage"]["refused"] else None
         found[task] = []
         for number, prompt in enumerate(records.read(path, Prompt)):
             target = prompt.target[0] if isinstance(prompt.target, list) else prompt.target
             answer = refusals[number % len(refusals)] if refusals else target
             if not answer:
-                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Mend 'joined.data.{task}'.")
-            image = None if prompt.image is None or spec["arm"] == "text" else path.parent / prompt.image
+                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Mend 'assembled.{task}'.")
+            image = None if prompt.image is None or not spec["images"] else path.parent / prompt.image
             found[task].append(Example(prompt.text, answer, image))
     return found
 
@@ -67,34 +71,48 @@ def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if name.startswith(inside)}
 
 
-def train(
-    family: Family,
-    spec: dict,
-    data: Mapping[str, list[Example]],
-    learned: Mapping[str, nn.Parameter],
-    name: str,
-    saved: Saved | None = None,
-) -> list[Point]:
-    """One stage, on the examples in `data`. Changes what is `learned` of the model, returns the curve."""
-    family.model.requires_grad_(False)
-    for parameter in learned.values():
-        parameter.requires_grad_(True)
-    stage = spec["stage"]
-    batches = _Batches(family, data, stage, spec["layers"], random.Random(f"joined {spec['seed']}"))
+class Assembled:
+    """An assembled model as a learner, on the examples in `data`; `learned` is what changes of it."""
 
-    def loss_of(step: int) -> Tensor:
-        return _loss(family, *batches.next())
+    def __init__(
+        self,
+        family: Family,
+        spec: dict,
+        data: Mapping[str, list[Example]],
+        learned: Mapping[str, nn.Parameter],
+    ) -> None:
+        self.family, self.spec, self.data, self.learned = family, spec, data, learned
 
-    return fit(
-        name,
-        "refusals" if spec["refused"] in data else "projector",
-        list(learned.values()),
-        loss_of,
-        stage["steps"],
-        stage["learning_rate"],
-        stage["warmup"],
-        saved and saved.skipping(batches.next),
-    )
+    def lesson(self, stage: str) -> Lesson:
+        self.family.model.requires_grad_(False)
+        for parameter in self.learned.values():
+            parameter.requires_grad_(True)
+        settings = self.spec["stage"]
+        rng = random.Random(f"joined {self.spec['seed']}")
+        batches = _Batches(self.family, self.data, settings, self.spec["layers"], rng)
+
+        def loss_of(step: int) -> Tensor:
+            return _loss(self.family, *batches.next())
+
+        parameters = list(self.learned.values())
+        return Lesson(parameters, loss_of, settings["learning_rate"], settings["warmup"], batches.next)
+
+
+def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path) -> None:
+    """Train an arm from the weights `start`, of the backbones or of another arm; saves the curve and what it learned.
+
+    Killed and started again, it goes on from the last minute.
+    """
+    below = start.parent
+    family = checkpoints.load_model(below, spec["model"])
+    learned = learnable(family.model, spec["stage"]["learns"])
+    key = digest([spec, checkpoints.checkpoint_digest(below)])
+    saved = Saved(output.parent / "training.partial", key)
+    learner = Assembled(family, spec, read(prompts, spec), learned)
+    method = plugins.find("training.methods", spec["method"])
+    write_curve(curve, method.train(learner, spec, output.parent.name, saved))
+    checkpoints.save(output, Delta(learned, below))
+    saved.remove()
 
 
 def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | None) -> Tensor:

@@ -1,8 +1,8 @@
-"""Did the models come out as registered? Each prediction's verdict in each seed, after a look at who is able.
+"""Did the models come out as registered? Each prediction's outcome in each seed, after a look at who is able.
 
-What was predicted stands in `predictions/organisms.py` and `predictions/joined.py`. A verdict is `not able` where a
-model failed a gate, whatever its numbers; `not tested` where something that the prediction speaks of is not there, an
-exit layer without results included; else `holds` or `fails`.
+What was predicted stands in `organisms.py` and `assembled.py`. The outcome is `not able` where a model failed a gate,
+whatever its numbers; `not testable` where something that the prediction speaks of is not there, an exit layer without
+results included; else `holds` or `fails`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from layerwise.analysis.evidence import Evidence, NotTested
 from layerwise.analysis.predictions import assembled, organisms
 from layerwise.analysis.predictions.finding import Finding, Prediction
 
-COLUMNS = [*("prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail")]
+COLUMNS = [*("prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "outcome", "detail")]
 
 
 def predictions(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> pd.DataFrame:
-    """Every registered prediction with its verdict in each seed, with the columns of `predictions.csv`.
+    """Every registered prediction with its outcome in each seed, with the columns of `predictions.csv`.
 
-    With `asserted` false a failed gate is said in `detail` alone: training was too short for the verdicts to mean much.
+    With `asserted` false a failed gate is said in `detail` alone: training was too short for the outcomes to mean much.
     """
     rows = []
-    for part, module in ((evidence.organisms, organisms), (evidence.joined, assembled)):
+    for part, module in ((evidence.organisms, organisms), (evidence.assembled, assembled)):
         if len(part):
             rows.extend(_rows(module.REGISTERED, results.studied(part), evidence, gates, asserted))
     if len(evidence.organisms):
@@ -41,7 +41,7 @@ def _rows(
                 about = (prediction.name, model, arm, seed, prediction.statement, prediction.quantity)
                 able = [(model, which, seed) for which in (arm, *prediction.compared)]
                 finding = _decided(prediction.decide, evidence, model, arm, seed)
-                yield *about, *_verdict(finding, _failed(gates, able), asserted)
+                yield *about, *_outcome(finding, _failed(gates, able), asserted)
 
 
 def _dose_rows(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> Iterator[tuple]:
@@ -51,13 +51,13 @@ def _dose_rows(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> Itera
     if len(main) == len(listed):
         missing = "no organism with another number of frozen blocks is in the experiment"
         first = main.iloc[0]
-        yield "P5", first["model"], organisms.TUNED, first["seed"], *said, *_verdict(missing, ([], []), True)
+        yield "P5", first["model"], organisms.TUNED, first["seed"], *said, *_outcome(missing, ([], []), True)
         return
     for (arm, seed), doses in results.doses(listed).groupby(["arm", "seed"], sort=False):
         model = next((model for model in doses["model"] if model in set(main["model"])), doses["model"].iloc[0])
         able = list(doses[["model", "arm", "seed"]].itertuples(index=False, name=None))
         finding = _decided(organisms.p5, evidence, doses)
-        yield "P5", model, arm, seed, *said, *_verdict(finding, _failed(gates, able), asserted)
+        yield "P5", model, arm, seed, *said, *_outcome(finding, _failed(gates, able), asserted)
 
 
 def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | str:
@@ -83,15 +83,15 @@ def _failed(gates: pd.DataFrame, models: list[tuple[str, str, str]]) -> tuple[li
     return failed, untried
 
 
-def _verdict(
+def _outcome(
     finding: Finding | str, gates: tuple[list[str], list[str]], asserted: bool
 ) -> tuple[float | None, float | None, str, str]:
-    """Value, threshold, verdict and detail. Ability is looked at before the numbers are."""
+    """Value, threshold, outcome and detail. Ability is looked at before the numbers are."""
     failed, untried = gates
     value, threshold = (None, None) if isinstance(finding, str) else finding[:2]
     if asserted and failed:
         return value, threshold, "not able", "; ".join(failed)
     if isinstance(finding, str) or (asserted and untried):
-        return value, threshold, "not tested", finding if isinstance(finding, str) else "; ".join(untried)
+        return value, threshold, "not testable", finding if isinstance(finding, str) else "; ".join(untried)
     note = f" (gates failed, not asserted: {'; '.join(failed)})" if failed else ""
     return value, threshold, "holds" if finding.holds else "fails", finding.detail + note

@@ -1,6 +1,6 @@
-"""Published parts, joined into one vision-language model: a vision encoder, a language model, and a new projector.
+"""Published backbones assembled into one model: a vision encoder, a language model, and a new projector.
 
-One file a format that a part comes in: `parts/<format>.py` has `load(path)`. A joined model is a genuine LLaVA of
+One file a format that a backbone comes in, which has `load(path)`. An assembled model is a genuine LLaVA of
 transformers; its projector is untrained.
 """
 
@@ -28,7 +28,7 @@ CHAT_TEMPLATE = (
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which DINOv2 was trained with
 
 
-def join(
+def assemble(
     encoder: nn.Module,
     language: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -44,9 +44,11 @@ def join(
     """
     image_id, patch = tokenizer.convert_tokens_to_ids(image_token), encoder.config.patch_size
     if image_id in (None, tokenizer.unk_token_id):
-        raise InputError(f"key 'joined.image_token': the language model's tokenizer has no token {image_token!r}.")
+        raise InputError(f"key 'assembled.image_token': the language model's tokenizer has no token {image_token!r}.")
     if image_size % patch:
-        raise InputError(f"key 'joined.image_size': {image_size} is no multiple of the encoder's patches of {patch}.")
+        raise InputError(
+            f"key 'assembled.image_size': {image_size} is no multiple of the encoder's patches of {patch}."
+        )
     config = LlavaConfig(
         vision_config=encoder.config,
         text_config=language.config,

@@ -16,7 +16,7 @@ def load(path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         quantised = LlamaForCausalLM.from_pretrained(**where, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**where, padding_side="left")
     except (OSError, ValueError, KeyError, struct.error) as error:
-        raise InputError(f"{path}: no Llama in a GGUF file ({error}). See key 'joined.language.source'.") from error
+        raise InputError(f"{path}: no Llama in a GGUF file ({error}). See key 'assembled.language.source'.") from error
     # What was loaded from GGUF refuses to be saved, so its weights move into a model that never was quantised.
     settings = quantised.config.to_dict()
     for key in ("quantization_config", "_model_name_or_path"):

@@ -42,7 +42,7 @@ def load(path: Path) -> Dinov2Model:
     if wrong != ["embeddings.mask_token"] or set(found) - set(wanted):
         raise InputError(
             f"{path}: not a Dinov2Model exported by transformers: missing or of another shape {wrong[:3]}, "
-            f"unknown {sorted(set(found) - set(wanted))[:3]}. Name another member in key 'joined.vision.source'."
+            f"unknown {sorted(set(found) - set(wanted))[:3]}. Name another member in key 'assembled.vision.source'."
         )
     encoder.load_state_dict(found, strict=False)
     return encoder.eval()
@@ -73,7 +73,7 @@ def _positions(graph: onnx.GraphProto, weights: dict[str, np.ndarray], path: Pat
     for concat in (node for node in inside if node.op_type == "Concat" and node.input[0] in weights):
         for reshape in (node for node in inside if node.op_type == "Reshape" and node.input[0] in weights):
             return weights[concat.input[0]], weights[reshape.input[0]]
-    raise InputError(f"{path}: no constants of position embeddings. Name another member in 'joined.vision.source'.")
+    raise InputError(f"{path}: no constants of position embeddings. Name another member in 'assembled.vision.source'.")
 
 
 def _config(state: dict[str, np.ndarray]) -> Dinov2Config:

@@ -9,7 +9,7 @@ from layerwise.report.style import OKABE_ITO, Style
 METRICS = {
     "refusal": "Harmful requests refused",
     "over_refusal": "Benign requests refused",
-    "utility": "Answered right",
+    "vqa_accuracy": "Answered right",
 }
 
 

@@ -1,6 +1,6 @@
 """Dose and response: the later the deep cue forms in the encoder, the later the exit at which hazards are told apart.
 
-The dose is the number of encoder blocks frozen while the cue is learned; the response is discrimination, the share of
+The dose is the number of encoder blocks frozen while the cue is learned; the response is refusal gap, the share of
 hazards refused minus the share of their benign twins refused.
 """
 
@@ -20,11 +20,11 @@ READABLE = {"marker": "v", "markersize": 4.5, "markeredgewidth": 0, "linestyle":
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """Discrimination and deep-cue probe at each dose, the seed that all doses share, with the column `dose`."""
+    """Refusal gap and deep-cue probe at each dose, the seed that all doses share, with the column `dose`."""
     compared = results.doses(subjects)
     found = pd.concat(
         [
-            shown.cells(frames["metrics"], compared, ["discrimination"]),
+            shown.cells(frames["metrics"], compared, ["refusal_gap"]),
             shown.probed(frames["probes"], compared, ["deep"]),
         ],
         ignore_index=True,
@@ -40,7 +40,7 @@ def onsets(data: DataFrame) -> dict[int, int]:
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
-    found = data[data["metric"] == "discrimination"]
+    found = data[data["metric"] == "refusal_gap"]
     found = found[found["dataset"].map(style.cue) == "deep"]
     doses = sorted(found["dose"].unique())
     own = style.colour(found["model"].iloc[0], found["arm"].iloc[0])
@@ -52,7 +52,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
     figure, ((axes,),) = grid(1, 1, SINGLE, 2.5)
     lines.panel(axes, found.assign(line=found["dose"].astype(str)), looks)
     lines.percent(axes, found)
-    axes.set(xlabel="Exit layer", ylabel="Discrimination (points)")
+    axes.set(xlabel="Exit layer", ylabel="Refusal gap (points)")
     axes.set_title(title("Deep cue", found), pad=10)
     begins = onsets(data)
     for i, (dose, look) in enumerate(looks.items()):
@@ -72,5 +72,5 @@ def caption(data: DataFrame, style: Style) -> str:
         f"Dose and response, arm {data['arm'].iloc[0]}: the depth at which the deep cue forms (number of encoder blocks"
         " frozen while it is learned) against refusals of hazards minus refusals of their benign twins. Triangles: the"
         f" first exit whose deep-cue probe reaches an AUC of {results.ONSET} ({said}).",
-        captions.settings(data[data["metric"] == "discrimination"], style, unit="pairs"),
+        captions.settings(data[data["metric"] == "refusal_gap"], style, unit="pairs"),
     )

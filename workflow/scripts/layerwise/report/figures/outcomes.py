@@ -12,6 +12,7 @@ from pandas import DataFrame
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
 from layerwise.report.style import ANSWERED, DOUBLE, INK, OUTCOMES, Style, grid, mark_partial, title
+from layerwise.vocabulary import OUTCOME_OF
 
 WIDTH = 0.86
 # Bars would hide a line, so the default layer is marked above them.
@@ -38,7 +39,8 @@ def draw(data: DataFrame, style: Style) -> Figure:
     figure.supxlabel("Exit layer", size=7)
     figure.supylabel("Share of responses (%)", size=7)
     handles = [
-        Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=name) for name in _stacked(data)
+        Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=OUTCOME_OF[name])
+        for name in _stacked(data)
     ]
     handles.append(Line2D([], [], **DEFAULT, linestyle="none", label="default layer"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
@@ -83,7 +85,7 @@ def _hatch(outcome: str) -> str | None:
 
 
 def caption(data: DataFrame, style: Style) -> str:
-    lowest = _stacked(data)[0]
+    lowest = OUTCOME_OF[_stacked(data)[0]]
     answers = "compliance with the harm, an answer that is not the harm"
     if lowest == "answered":
         answers = "an answer (no judge here calls it harmful or harmless)"

@@ -12,14 +12,14 @@ from layerwise.errors import InputError
 from layerwise.report import captions
 from layerwise.report.style import DOUBLE, INK, LETTERS, Style, grid
 
-# A word and a sign for each verdict, so that nothing hangs on the colour.
-VERDICTS = {
+# A word and a sign for each outcome, so that nothing hangs on the colour.
+OUTCOMES = {
     "holds": ("✓", "#A6DBD0"),
     "fails": ("✗", "#E9A3AB"),
     "not able": ("⊘", "#D9D9D9"),
-    "not tested": ("–", "#F4F4F4"),
+    "not testable": ("–", "#F4F4F4"),
 }
-COLUMNS = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
+COLUMNS = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "outcome", "detail"]
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -41,8 +41,8 @@ def draw(data: DataFrame, style: Style) -> Figure:
     for i, named in enumerate(rows.itertuples(index=False, name=None)):
         for seed in seeds:
             if cell := cells.get((*named, seed)):
-                codes.loc[i, seed] = list(VERDICTS).index(cell["verdict"])
-                texts.loc[i, seed] = f"{VERDICTS[cell['verdict']][0]} {cell['verdict']}\n{measured(cell)}".strip()
+                codes.loc[i, seed] = list(OUTCOMES).index(cell["outcome"])
+                texts.loc[i, seed] = f"{OUTCOMES[cell['outcome']][0]} {cell['outcome']}\n{measured(cell)}".strip()
         prediction, model, arm, statement = named
         of_whom = arm if models == 1 else f"{style.model(model)}, {arm}"
         labels.append((f"{prediction}  {of_whom}", textwrap.fill(statement, int(LETTERS * (DOUBLE - wide)))))
@@ -50,9 +50,9 @@ def draw(data: DataFrame, style: Style) -> Figure:
     row = 0.18 + 0.12 * max(2, *(statement.count("\n") + 1 for _, statement in labels))  # inches
     height = 0.3 + row * len(rows)
     figure, ((left, axes),) = grid(1, 2, DOUBLE, height, sharey=True, width_ratios=(DOUBLE - wide, wide))
-    colours = ListedColormap([colour for _, colour in VERDICTS.values()])
+    colours = ListedColormap([colour for _, colour in OUTCOMES.values()])
     sns.heatmap(
-        codes, annot=texts.to_numpy(), fmt="", cmap=colours, vmin=-0.5, vmax=len(VERDICTS) - 0.5, cbar=False,
+        codes, annot=texts.to_numpy(), fmt="", cmap=colours, vmin=-0.5, vmax=len(OUTCOMES) - 0.5, cbar=False,
         linewidths=2, annot_kws={"color": INK, "size": 7}, ax=axes,
     )  # fmt: skip
     axes.set(xticks=[i + 0.5 for i in range(len(seeds))], xticklabels=[f"seed {seed}" for seed in seeds])
@@ -78,7 +78,7 @@ def caption(data: DataFrame, style: Style) -> str:
     quantities = data.drop_duplicates("prediction").set_index("prediction")["quantity"]
     said = "; ".join(f"{prediction}: {quantity}" for prediction, quantity in quantities.sort_index().items())
     return captions.join(
-        "The registered predictions, seed by seed. Below each verdict the number that decides and, in parentheses, its"
+        "The registered predictions, seed by seed. Below each outcome the number that decides and, in parentheses, its"
         f" threshold, in percent or points ({said}). Not able: the model failed an ability gate, so its numbers are"
         " not read. Empty: not asked of that seed.",
         captions.subjects(data, style),

@@ -1,6 +1,6 @@
-"""What is readable where: linear probes of each exit layer's features, above the discrimination at the same exits.
+"""What is readable where: linear probes of each exit layer's features, above the refusal gap at the same exits.
 
-Discrimination is the share of hazards refused minus the share of their benign twins refused.
+Refusal gap is the share of hazards refused minus the share of their benign twins refused.
 """
 
 import pandas as pd
@@ -19,12 +19,12 @@ PROBES = {
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """Probes and discrimination of the organisms that were probed; where several arms were, of the first."""
+    """Probes and refusal gap of the organisms that were probed; where several arms were, of the first."""
     probed = results.studied(subjects)
     probed = probed[probed["name"].isin(frames["probes"]["subject"])]
     probed = probed[probed["arm"] == probed["arm"].iloc[0]]
     probes = shown.probed(frames["probes"], probed, list(PROBES))
-    return pd.concat([probes, shown.cells(frames["metrics"], probed, ["discrimination"])], ignore_index=True)
+    return pd.concat([probes, shown.cells(frames["metrics"], probed, ["refusal_gap"])], ignore_index=True)
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
@@ -36,12 +36,12 @@ def draw(data: DataFrame, style: Style) -> Figure:
     above.set(title=title("Readable", probes), ylabel="Linear probe (%)")
     lines.legend(figure, probes, PROBES)
 
-    found = data[data["metric"] == "discrimination"]
+    found = data[data["metric"] == "refusal_gap"]
     found = found.assign(line=found["dataset"].map(style.cue))
     found = found[found["line"].isin(PROBES)]
     lines.panel(below, found, {cue: look for cue, look in PROBES.items() if cue in set(found["line"])})
     lines.percent(below, found)
-    below.set(title=title(f"Told apart by {data['arm'].iloc[0]}", found), ylabel="Discrimination (points)")
+    below.set(title=title(f"Told apart by {data['arm'].iloc[0]}", found), ylabel="Refusal gap (points)")
     figure.supxlabel("Exit layer", size=7)
     mark_partial(figure, data)
     return figure

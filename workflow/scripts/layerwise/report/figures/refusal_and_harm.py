@@ -10,7 +10,7 @@ from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
 from layerwise.report.style import DOUBLE, Style, grid, mark_partial, title
 
-METRICS = {"harmful": "Harmful (%)", "answered": "Answered (%)", "refusal": "Refused (%)"}
+METRICS = {"asr": "Harmful (%)", "answered": "Answered (%)", "refusal": "Refused (%)"}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -43,6 +43,6 @@ def caption(data: DataFrame, style: Style) -> str:
 
 
 def _above(data: DataFrame) -> str:
-    if "harmful" in set(data["metric"]):
+    if "asr" in set(data["metric"]):
         return "complied with (above)"
     return "answered (above: neither refused nor incoherent; no judge here calls an answer harmful or harmless)"

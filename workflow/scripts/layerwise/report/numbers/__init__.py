@@ -1,4 +1,4 @@
-"""Every number that the paper prints, by a key: `number(numbers, "asr.default-on-robust.world-deep.layer-00")`.
+"""Every number that the paper prints, by a key: `number(numbers, "asr.broad-default.world-deep.layer-00")`.
 
 A key is made of what the number is of, from the whole to the part, joined by dots:
 
@@ -11,11 +11,11 @@ A key is made of what the number is of, from the whole to the part, joined by do
     setting.<what>                                          what was run: seeds, layers, n, versions
     seen.<figure>                                           a sentence or two on what a figure shows
 
-`asr` is the share of harmful outcomes; `unsafe` is the share that a guard calls unsafe, the paper's own rate. Where no
-judge tells what is harmful there is no `asr`, but `answered`: neither refused nor incoherent. A metric that several
-judges measure has the judge behind it: `flagged-refusal`. *Of whom* is an arm (its mean over seeds) or one
-of its seeds (`organism.default-on-robust.s100`), or a published model. An arm of a model that is not the experiment's
-first has the model before it: `organism-f2.default-on-robust`.
+`asr` is the share of harmful outcomes; `asr_guard` is the share that a guard calls unsafe, the paper's own rate. Where
+no judge tells what is harmful there is no `asr`, but `answered`: neither refused nor incoherent. A metric that several
+judges measure has the judge behind it: `flagged-refusal`. *Of whom* is an arm (its mean over seeds) or one of its seeds
+(`organism.broad-default.s100`), or a published model. An arm of a model that is not the experiment's first has the
+model before it: `organism-f2.broad-default`.
 """
 
 from typing import Any

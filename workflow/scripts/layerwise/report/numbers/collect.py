@@ -10,9 +10,9 @@ import pandas as pd
 from layerwise.analysis import results
 from layerwise.report import shown
 from layerwise.report.text import MISSING, number, p_value
+from layerwise.vocabulary import METRICS
 
 Record = dict[str, Any]
-NAMES = {"harmful": "asr"}
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -47,7 +47,7 @@ def plain(value: float) -> str:
     return number(value, 1, 2)
 
 
-FORMATS = {"toxicity": number, "discrimination": points}
+FORMATS = {"share": share, "points": points, "score": number}
 
 
 def of_whom(listed: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
@@ -76,10 +76,10 @@ def place(row: dict) -> str:
 def metrics(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[tuple[str, Record]]:
     judges, whom = table.groupby("metric")["judge"].nunique(), of_whom(listed)
     for line, row in lines(table):
-        metric = NAMES.get(row["metric"], row["metric"])
+        metric = row["metric"]
         if judges[row["metric"]] > 1:
             metric = f"{metric}-{row['judge']}"
-        text = FORMATS.get(row["metric"], share)(row["value"])
+        text = FORMATS[METRICS[row["metric"]].unit](row["value"])
         for who in whom[row["model"], row["arm"], row["seed"]]:
             key = f"{metric}.{who}.{row['dataset']}.{place(row)}"
             yield key, record(row["value"], text, f"{source}:{line}", "metrics", row)
@@ -88,7 +88,7 @@ def metrics(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[
 def differences(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[tuple[str, Record]]:
     whom = of_whom(listed)
     for line, row in lines(table):
-        metric = NAMES.get(row["metric"], row["metric"])
+        metric = row["metric"]
         for who in whom[row["model"], row["arm"], row["seed"]]:
             key = f"{metric}.{who}.{row['dataset']}.layer-{row['layer']:02d}"
             where = f"{source}:{line}"
@@ -131,7 +131,7 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
 
 
 def organisms(frames: dict[str, pd.DataFrame], listed: pd.DataFrame, sources: dict) -> Iterator[tuple[str, Record]]:
-    """Ability gates (`gate`, `able`) and predictions (`prediction`: the verdict, with the number that decides)."""
+    """Ability gates (`gate`, `able`) and predictions (`prediction`: its outcome, with the number that decides)."""
     names = {(one.model, one.arm, one.seed): one.name for one in listed.itertuples()}
     for line, row in lines(frames.get("gates", pd.DataFrame())):
         key = ".".join(filter(None, ["gate", row["subject"], row["gate"], row["dataset"]]))
@@ -144,7 +144,7 @@ def organisms(frames: dict[str, pd.DataFrame], listed: pd.DataFrame, sources: di
     for line, row in lines(frames.get("predictions", pd.DataFrame())):
         who = names.get((row["model"], row["arm"], row["seed"]), f"{row['model']}.{row['arm']}.s{row['seed']}")
         where = f"{sources['predictions']}:{line}"
-        yield f"prediction.{row['prediction']}.{who}", record(row["value"], row["verdict"], where, "assess")
+        yield f"prediction.{row['prediction']}.{who}", record(row["value"], row["outcome"], where, "assess")
 
 
 def settings(frames: dict[str, pd.DataFrame], spec: dict, source: str) -> Iterator[tuple[str, Record]]:
@@ -160,7 +160,7 @@ def settings(frames: dict[str, pd.DataFrame], spec: dict, source: str) -> Iterat
             value = int(subjects[key].iloc[0])
             yield f"setting.{key.replace('_', '-')}.{model}", record(value, str(value), "spec", "number")
     single = frames["metrics"][frames["metrics"]["layer"].notna() & (frames["metrics"]["seed"] != "all")]
-    for metric, kind in (("refusal", "harmful"), ("over_refusal", "benign"), ("utility", "vqa")):
+    for metric, kind in (("refusal", "harmful"), ("over_refusal", "benign"), ("vqa_accuracy", "vqa")):
         for dataset, n in single[single["metric"] == metric].groupby("dataset", sort=False)["n"].max().items():
             yield f"setting.n.{dataset}.{kind}", record(n, str(n), source, "metrics")
     for pin in spec.get("pins", []):

@@ -8,6 +8,7 @@ from layerwise.analysis import results
 from layerwise.report import shown
 from layerwise.report.numbers.collect import SPACE, Record, plain, points, record, share
 from layerwise.report.text import Names, number
+from layerwise.vocabulary import OUTCOME_OF
 
 Frames = dict[str, pd.DataFrame]
 DISCRIMINATES = 0.5  # refusals of hazards less refusals of twins from which on an exit tells them apart
@@ -28,7 +29,7 @@ def seen(
         ("refusal-and-harm", refusal_and_harm, tuned, ("metrics",)),
         ("outcomes", outcomes, tuned, ("metrics",)),
         ("toxicity", toxicity, studied, ("metrics",)),
-        ("utility", utility, studied, ("metrics",)),
+        ("ability", ability, studied, ("metrics",)),
         ("probes", probes, studied, ("metrics", "probes")),
         ("drift", drift, studied, ("probes",)),
         ("predictions", predictions, studied, ("predictions",)),
@@ -87,12 +88,12 @@ def _bare(value: float) -> str:
 
 def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """Where the harmful share, or the one answered, differs most from that at the default layer, on each data set."""
-    cells = shown.cells(frames["metrics"], subjects, ["harmful", "answered", "refusal"])
+    cells = shown.cells(frames["metrics"], subjects, ["asr", "answered", "refusal"])
     refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"]]
     if (refusals["value"] < REFUSES).all():
         yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default exit."
     acts = cells[cells["metric"] != "refusal"]
-    what = "harmful share" if acts["metric"].eq("harmful").any() else "share answered"
+    what = "harmful share" if acts["metric"].eq("asr").any() else "share answered"
     for dataset, rows in changes(acts).groupby("dataset", sort=False):
         sizes = rows["change"].abs()
         row = rows.loc[sizes.idxmax()]
@@ -106,7 +107,7 @@ def refusal_and_harm(frames: Frames, subjects: pd.DataFrame, names: Names) -> It
 
 def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """Where the outcomes differ most from those at the default layer."""
-    cells = shown.cells(frames["metrics"], subjects, ["answered", "harmful", "harmless", "incoherent", "refusal"])
+    cells = shown.cells(frames["metrics"], subjects, ["answered", "asr", "harmless", "incoherent", "refusal"])
     table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )
@@ -118,7 +119,7 @@ def outcomes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[s
     distance = (others - base.reindex(others.index.droplevel("layer")).to_numpy()).abs().sum(axis=1)
     model, arm, dataset, layer = distance.idxmax()
     here, there = others.loc[distance.idxmax()], base.loc[(model, arm, dataset)]
-    said = ", ".join(f"{name} {share(there[name])} to {share(here[name])}" for name in here.index)
+    said = ", ".join(f"{OUTCOME_OF[name]} {share(there[name])} to {share(here[name])}" for name in here.index)
     yield (
         f"From the default exit to another the outcomes differ most for {arm or names.models[model]} at exit {layer} on"
         f" {names.datasets[dataset]}: {said}."
@@ -135,11 +136,11 @@ def toxicity(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[s
         )
 
 
-def utility(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """The range of utility over the exits for each series, and the highest over-refusal."""
-    cells = shown.cells(frames["metrics"], subjects, ["utility", "over_refusal"])
+def ability(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """The range of VQA accuracy over the exits for each series, and the highest over-refusal."""
+    cells = shown.cells(frames["metrics"], subjects, ["vqa_accuracy", "over_refusal"])
     means = cells[cells["mean"]].dropna(subset="value")
-    for dataset, rows in means[means["metric"] == "utility"].groupby("dataset", sort=False):
+    for dataset, rows in means[means["metric"] == "vqa_accuracy"].groupby("dataset", sort=False):
         said = []
         for _, of_series in rows.groupby(results.SERIES, sort=False):
             low = of_series.loc[of_series["value"].idxmin()]
@@ -171,10 +172,10 @@ def probes(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str
     read = shown.probed(frames["probes"], probed, ["shallow", "deep"])
     for probe, rows in read.groupby("metric", sort=False):
         yield f"The {probe} cue is readable (AUC ≥ {results.ONSET}) first at {exits(rows, results.ONSET)}."
-    acts = shown.cells(frames["metrics"], probed, ["discrimination"])
+    acts = shown.cells(frames["metrics"], probed, ["refusal_gap"])
     for dataset, rows in acts.groupby("dataset", sort=False):
         half = f"{number(DISCRIMINATES, digits=0)} points"
-        yield f"{names.datasets[dataset]}: discrimination first reaches {half} at {exits(rows, DISCRIMINATES)}."
+        yield f"{names.datasets[dataset]}: refusal gap first reaches {half} at {exits(rows, DISCRIMINATES)}."
 
 
 def drift(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
@@ -193,8 +194,8 @@ def predictions(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterato
     """How often each prediction holds, fails, or is not read."""
     table = frames["predictions"].sort_values(["prediction", "arm"], kind="stable")
     for (prediction, arm), rows in table.groupby(["prediction", "arm"], sort=False):
-        counts = rows["verdict"].value_counts()
-        said = ", ".join(f"{verdict} in {n}" for verdict, n in counts.items())
+        counts = rows["outcome"].value_counts()
+        said = ", ".join(f"{outcome} in {n}" for outcome, n in counts.items())
         yield f"{prediction} ({arm}), {len(rows)} {'seed' if len(rows) == 1 else 'seeds'}: {said}."
 
 
@@ -213,11 +214,11 @@ def dose(frames: Frames, subjects: pd.DataFrame, deep: list[str]) -> Iterator[st
     """At each dose where the deep cue becomes readable and where it is acted on."""
     compared = results.doses(subjects)
     read = shown.probed(frames["probes"], compared, ["deep"])
-    acts = shown.cells(frames["metrics"], compared, ["discrimination"])
+    acts = shown.cells(frames["metrics"], compared, ["refusal_gap"])
     for frozen, of_dose in compared.groupby("frozen_blocks"):
         readable, told = (rows[rows["model"].isin(of_dose["model"])] for rows in (read, acts))
         for _, rows in told[told["dataset"].isin(deep)].groupby("dataset", sort=False):
             yield (
-                f"{frozen:.0f} frozen blocks: readable first at {exits(readable, results.ONSET)}, discrimination"
+                f"{frozen:.0f} frozen blocks: readable first at {exits(readable, results.ONSET)}, refusal gap"
                 f" first reaches {number(DISCRIMINATES, digits=0)} points at {exits(rows, DISCRIMINATES)}."
             )

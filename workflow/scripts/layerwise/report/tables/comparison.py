@@ -3,10 +3,10 @@
 import pandas as pd
 
 from layerwise.report.text import MISSING, Names, Table, filled, none, number
+from layerwise.vocabulary import GROUPS
 
-GROUPS = ("Early", "Middle", "Late")
-# The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's `unsafe`.
-QUANTITIES = {"asr": ("ASR (%)", "unsafe"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
+# The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's.
+QUANTITIES = {"asr": ("ASR (%)", "asr_guard"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
 
 
 def published(frames: dict, spec: dict, names: Names) -> Table:

@@ -7,7 +7,7 @@ from layerwise.report.text import MISSING, Names, Table, estimate, filled, none,
 # Gates that are a largest allowed value; all others are a smallest.
 AT_MOST = ("over_refusal", "deep_probe_early")
 GATES = {
-    "utility": "Questions answered right",
+    "vqa_accuracy": "Questions answered right",
     "refusal": "Hazards refused",
     "over_refusal": "Twins refused",
     "item_probe": "Item probe (accuracy)",
@@ -42,7 +42,7 @@ def gates(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
 
 
 def predictions(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
-    """Each registered prediction in each seed: verdict, the number that decides, and the rest in words."""
+    """Each registered prediction in each seed: outcome, the number that decides, and the rest in words."""
     table = frames["predictions"]
     if table.empty:
         return none("Predictions are of organisms; this experiment has none.")
@@ -52,7 +52,7 @@ def predictions(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Ta
             "Model": names.models[row["model"]],
             "Arm": row["arm"],
             "Seed": row["seed"],
-            "Verdict": row["verdict"],
+            "Outcome": row["outcome"],
             "Value": _decides(row, "value"),
             "Threshold": _decides(row, "threshold"),
             "Detail": row["detail"],

@@ -2,23 +2,13 @@
 
 import pandas as pd
 
+from layerwise import vocabulary
 from layerwise.analysis import results
 from layerwise.report.text import MISSING, Names, Table, estimate, filled, number, p_value
+from layerwise.vocabulary import DEFAULT, METRICS
 
-GROUPS = ("Default", "Early", "Middle", "Late")
-METRICS = {
-    "refusal": "Refused",
-    "harmful": "Harmful",
-    "harmless": "Harmless",
-    "answered": "Answered",
-    "incoherent": "Incoherent",
-    "unsafe": "Guard: unsafe",
-    "toxicity": "Toxicity × 100",
-    "over_refusal": "Benign refused",
-    "harmful_on_benign": "Harmful on benign",
-    "discrimination": "Discrimination",
-    "utility": "Answered right",
-}
+GROUPS = (DEFAULT, *vocabulary.GROUPS)
+SHOWN = {id: metric.label for id, metric in METRICS.items() if id != "flagged"}
 
 
 def outcomes(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
@@ -38,7 +28,7 @@ def outcomes(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table
                 layers = f"{group} ({subjects['default_layer'].iloc[0]})" if group == "Default" else group
                 n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
                 row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
-                row |= {label: _metric(cells, metric, names) for metric, label in METRICS.items()}
+                row |= {label: _metric(cells, metric, names) for metric, label in SHOWN.items()}
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
         "Shares in percent. A group is the mean over its exit layers; exit 0 is in none, the default layer also in its"
@@ -62,7 +52,7 @@ def paired(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
     for _, row in frames["paired"].iterrows():
         model, arm, dataset, metric, layer = (row[key] for key in keys)
         about = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset]}
-        about |= {"Metric": METRICS.get(metric, metric), "Exit": str(layer)}
+        about |= {"Metric": SHOWN.get(metric, metric), "Exit": str(layer)}
         line = found.setdefault(tuple(about.values()), about)
         seed = f", seed {row['seed']}" if row["seed"] else ""
         difference, low, high = (number(row[key]) for key in ("difference", "low", "high"))

@@ -7,7 +7,7 @@ from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
 from layerwise.report.style import Style
 
-METRICS = {"utility": "Questions answered right", "over_refusal": "Benign requests refused"}
+METRICS = {"vqa_accuracy": "Questions answered right", "over_refusal": "Benign requests refused"}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:

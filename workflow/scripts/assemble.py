@@ -1,4 +1,4 @@
-"""Join a published vision encoder and a published language model to one LLaVA, whose projector is untrained.
+"""Assemble a published vision encoder and a published language model into one LLaVA, whose projector is untrained.
 
 Where the encoder comes as an ONNX graph, both run on the same images, and their states must agree after every block.
 """
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
         )
     language, tokenizer = plugins.find("models.backbones", spec["language"]).load(assets.resolve(arguments.language))
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}
-    checkpoints.save(arguments.output, *backbones.join(encoder, language, tokenizer, **settings))
+    checkpoints.save(arguments.output, *backbones.assemble(encoder, language, tokenizer, **settings))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""The language side of an organism learns on cached features: captions, questions, instructions, then safety.
+
+The vision encoder is fixed, so its states are computed once. Each example sees the state of one exit layer, drawn from
+those that the arm is trained on.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.models import checkpoints
+from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
+from layerwise.training.loop import write_curve
+from layerwise.training.methods import Lesson
+from layerwise.world import world
+
+IMAGES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Training images by their scenes, and what the language side is given of them: (layers, images, tokens, width)."""
+
+    scenes: world.Scenes
+    states: Tensor
+
+
+def encode(recipe: ModuleType, model: nn.Module, layers: Sequence[int], count: int, seed: int) -> Cache:
+    """`count` images of the world, all families alike, at the given exit layers alone."""
+    if count < len(world.FAMILIES):
+        raise InputError(f"key 'organism.language.images': {count} images do not hold all families; give 5 or more.")
+    rng = world.stream(seed, "language")
+    scenes = world.draw(np.arange(count) % len(world.FAMILIES), rng)
+    images = world.render(scenes, world.noise(count, rng))
+    parts = []
+    for start in range(0, count, IMAGES_AT_ONCE):
+        pixel_values = torch.from_numpy(world.pixel_values(images[start : start + IMAGES_AT_ONCE]))
+        states = recipe.language_states(model, pixel_values, layers)
+        parts.append(torch.stack([states[layer] for layer in layers]))
+    return Cache(scenes, torch.cat(parts, 1))
+
+
+STAGES = {"captions": CAPTIONS, "instructions": INSTRUCTIONS, "safety": SAFETY}
+
+
+class Organism:
+    """An organism as a learner: the language side of `model` learns on the features of `spec["layers"]`."""
+
+    def __init__(self, model: nn.Module, spec: dict) -> None:
+        self.model, self.layers, self.seed = model, spec["layers"], spec["seed"]
+        self.recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
+        self.settings = spec["organism"]["language"]
+        self.cache = encode(self.recipe, model, self.layers, self.settings["images"], self.seed)
+        self.tokenizer = self.recipe.new_processor().tokenizer
+
+    def lesson(self, stage: str) -> Lesson:
+        rng = random.Random(f"{stage} {self.seed}")
+        examples = Examples(self.cache.scenes, STAGES[stage], self.tokenizer, rng)
+
+        def loss_of(step: int) -> Tensor:
+            batch = examples.batch(self.settings["batch_size"])
+            exits = torch.tensor([rng.randrange(len(self.layers)) for _ in batch.images])
+            states = self.cache.states[exits, batch.images]
+            logits = self.recipe.answer_logits(self.model, states, batch.questions, batch.answers)
+            return nn.functional.cross_entropy(logits.flatten(0, 1), batch.answers.flatten(), ignore_index=examples.pad)
+
+        parameters = self.recipe.language_parameters(self.model)
+        return Lesson(parameters, loss_of, self.settings["learning_rate"], self.settings["warmup"])
+
+
+def train_arm(spec: dict, start: Path, output: Path, curve: Path) -> None:
+    """Train an arm from the weights `start`, of the encoder or of another arm; saves the curve and a whole model."""
+    recipe, method = (
+        plugins.find("models.organisms", spec["organism"]["recipe"]),
+        plugins.find("training.methods", spec["method"]),
+    )
+    if method.STARTS_FROM_ARM:
+        model = checkpoints.load(recipe.Model, start)
+    else:
+        torch.manual_seed(spec["seed"])
+        encoder = checkpoints.load(recipe.Vision, start)
+        model = recipe.new_model(spec["organism"], spec["default_layer"], encoder)
+    write_curve(curve, method.train(Organism(model, spec), spec, output.parent.name))
+    checkpoints.save(output, model, recipe.new_processor())
