@@ -42,6 +42,9 @@ rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg
 docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configuration.
 	@$(BIN)/python workflow/scripts docs
 
+lock: $(ENVIRONMENT) ## Write envs/ from the pins in pyproject.toml (needs a package index).
+	@$(BIN)/python workflow/scripts lock
+
 test: $(ENVIRONMENT) ## Run lint and every test that takes seconds, and the smoke experiment.
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
@@ -81,4 +84,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan verify reference figures report rulegraph docs test test-all test-network kills lint format benchmark full-size clean
+.PHONY: help reproduce plan verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size clean

@@ -14,6 +14,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from filelock import FileLock  # noqa: E402
+
 from project import Project  # noqa: E402
 
 # A busy machine is slow now and then, which says nothing about the code.

@@ -17,11 +17,11 @@ from layerwise.models import checkpoints
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "tests" / "support")]
 
-import models  # noqa: E402
-import smallmodels  # noqa: E402
 import torch  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor, logging  # noqa: E402
 
+import models  # noqa: E402
+import smallmodels  # noqa: E402
 from layerwise.models import engine  # noqa: E402
 
 Result = TypeVar("Result")

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import yaml
+
 from project import Project
 
 

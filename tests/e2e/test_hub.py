@@ -8,15 +8,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import hubfiles
 import pandas as pd
 import pytest
-from hub import Hub
-from project import Project
 
+import hubfiles
+from hub import Hub
 from layerwise import plugins
 from layerwise.runs.plan import plan
 from layerwise.study import loading
+from project import Project
 
 TOKEN = "hf_canaryCanaryCanaryCanaryCanaryCanary"
 GATED = ("meta-llama/Llama-3.2-11B-Vision-Instruct", "meta-llama/Llama-Guard-3-8B")

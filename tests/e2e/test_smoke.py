@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from project import ROOT
 from pypdf import PdfReader
 
 from layerwise.files import file_digest
+from project import ROOT
 
 
 def test_every_promised_file_is_there(finished):

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+
 from project import Project
 
 pytestmark = pytest.mark.network

@@ -4,11 +4,11 @@ import itertools
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tidy import EXPERIMENTS, Results
 
 from layerwise import plugins
 from layerwise.report import style
 from layerwise.report.figures import predictions
+from tidy import EXPERIMENTS, Results
 
 BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift")
 OF_ORGANISMS = ("probes", "predictions")

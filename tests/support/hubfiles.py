@@ -9,12 +9,8 @@ import string
 from collections.abc import Callable
 from pathlib import Path
 
-import rawfiles
 import torch
 import yaml
-from hub import Hub
-from project import Project
-from smallmodels import save_idefics3, save_llava, save_llava_next, save_mllama
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AlbertConfig,
@@ -31,8 +27,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+import rawfiles
+from hub import Hub
 from layerwise.files import file_digest
 from layerwise.study import loading
+from project import Project
+from smallmodels import save_idefics3, save_llava, save_llava_next, save_mllama
 
 # Depth of the small vision encoders, and the layer that each was trained on.
 DEPTHS = {

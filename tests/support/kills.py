@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+
 from project import Project
 
 COMMAND = [sys.executable, "workflow/scripts", "run", "--experiment", "smoke", "--cores", "2"]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "Makefile", "CITATION.cff", "config", "envs", "paper", "profiles", "workflow")
+PARTS = ("Snakefile", "Makefile", "CITATION.cff", "pyproject.toml", "config", "envs", "paper", "profiles", "workflow")
 # What says when a run was made, and how long it took.
 TIMED = ("costs.csv", "complete.txt", "ro-crate-metadata.json")
 BUILT = shutil.ignore_patterns("__pycache__", "*.pdf")

@@ -3,11 +3,11 @@
 import itertools
 import re
 
-import drawing
 import pytest
-from drawing import BY_LAYER, DRAWN, shown
 from matplotlib.text import Text
 
+import drawing
+from drawing import BY_LAYER, DRAWN, shown
 from layerwise import plugins
 from layerwise.report import lines, style
 

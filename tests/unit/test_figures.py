@@ -6,23 +6,23 @@ import re
 import subprocess
 import sys
 
-import drawing
 import numpy as np
 import pytest
-from drawing import shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
-from tidy import Results
 
+import drawing
 import figure as script
 from conftest import ROOT
+from drawing import shown
 from layerwise import plugins
 from layerwise.analysis.results import ONSET, read, studied
 from layerwise.errors import InputError
 from layerwise.report import style
 from layerwise.report.figures import predictions
 from layerwise.report.shown import cells
+from tidy import Results
 
 
 @pytest.fixture(scope="module")

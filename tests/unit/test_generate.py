@@ -6,12 +6,12 @@ import random
 import shutil
 from dataclasses import replace
 
-import models
 import pytest
-import smallmodels
 from transformers import LlavaForConditionalGeneration
 
 import generate
+import models
+import smallmodels
 from layerwise import assets
 from layerwise.errors import InputError
 from layerwise.files import digest

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidy import EXPERIMENTS, Results
 
 import number as script
 from layerwise.analysis.results import studied
@@ -19,6 +18,7 @@ from layerwise.report import shown
 from layerwise.report.numbers import collect, number
 from layerwise.report.numbers.seen import changes, seen
 from layerwise.report.tables import Names
+from tidy import EXPERIMENTS, Results
 
 FIELDS = {"value", "text", "n", "low", "high", "source", "rule"}
 

@@ -2,14 +2,14 @@
 
 import re
 
-import models
 import onnx
 import pytest
-import smallmodels
 import torch
 from gguf import GGUFWriter
 from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM
 
+import models
+import smallmodels
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import yaml
-from project import Project
 
 from conftest import ROOT
 from layerwise import plugins
 from layerwise.prompts import draws
 from layerwise.runs.plan import Count, expected, plan, render
 from layerwise.study import config, loading, yamlfile
+from project import Project
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 

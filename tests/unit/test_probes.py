@@ -3,15 +3,15 @@
 import dataclasses
 import json
 
-import models
 import numpy as np
 import pandas as pd
 import pytest
-import smallmodels
 import statsmodels.api as sm
 import torch
 
+import models
 import probe as script
+import smallmodels
 from layerwise import assets
 from layerwise.analysis import probes, stats
 from layerwise.models import checkpoints

@@ -1,8 +1,8 @@
 """The records of a run: read whole, walked back from a result, and narrowed to what one row is about."""
 
 import pytest
-from history import record
 
+from history import record
 from layerwise.errors import InputError
 from layerwise.runs import provenance
 

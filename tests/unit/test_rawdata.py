@@ -4,13 +4,13 @@ import hashlib
 import zipfile
 
 import pytest
-from rawfiles import numbered, picture, write_csv, write_zip
 
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside, numbered_images, save_image
 from layerwise.prompts.options import choice, settings, source
+from rawfiles import numbered, picture, write_csv, write_zip
 
 
 def test_zip_and_folder_read_alike(tmp_path):

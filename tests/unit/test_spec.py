@@ -1,4 +1,4 @@
-"""What decides a rerun: the canonical settings of a job, the pins of its environment, the fingerprint of its code."""
+"""What decides a rerun: the canonical settings of a job, the pins of its kind of work, the fingerprint of its code."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from layerwise.errors import InputError
 from layerwise.jobs import fingerprint, specs
 from layerwise.study import arms, loading
 
@@ -14,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the scripts, environments and configuration that a test may edit."""
-    for folder in ("workflow", "envs", "config"):
+    """A copy of the scripts, pins and configuration that a test may edit."""
+    for folder in ("workflow", "config"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     monkeypatch.setattr(fingerprint, "SCRIPTS", tmp_path / "workflow" / "scripts")
-    monkeypatch.setattr(fingerprint, "ENVIRONMENTS", tmp_path / "envs")
+    monkeypatch.setattr(fingerprint, "PROJECT", tmp_path / "pyproject.toml")
     forget()
     yield tmp_path
     forget()
@@ -110,23 +112,37 @@ def test_steps_of_a_stage_decide_for_that_stage(project):
     assert jobs and all(job.startswith("train organism") and ".default" in job for job in jobs)
 
 
-def test_a_pin_decides_for_its_environment(project):
+@pytest.mark.parametrize(
+    "pin, rules",
+    [
+        ("detoxify==0.5.4", {"judge", "train_judge"}),
+        ("accelerate==1.15.0", {"judge", "train_judge", "generate", "probe"}),
+        ("torch==2.13.0", {"judge", "train_judge", "generate", "probe", "train", "train_vision"}),
+        ("pandas==3.1.1", {"judge", "train_judge", "generate", "probe", "build_prompts"}),
+        ("gguf==0.19.0", set()),
+        ("snakemake==9.27.1", set()),
+        ("pytest==9.2.0", set()),
+    ],
+)
+def test_a_pin_decides_for_its_kinds_of_work(project, pin, rules):
     before = every_spec(project)
-    edit(project / "envs/judging.yaml", "detoxify==0.5.4", "detoxify==0.5.3")
-    assert {job.split()[0] for job in changed(before, every_spec(project))} == {"judge", "train_judge"}
+    edit(project / "pyproject.toml", f'"{pin}"', f'"{pin}.1"')
+    assert {job.split()[0] for job in changed(before, every_spec(project))} == rules
+
+
+def test_python_decides_for_everything(project):
+    before = every_spec(project)
+    edit(project / "pyproject.toml", 'requires-python = ">=3.11"', 'requires-python = ">=3.12"')
+    assert changed(before, every_spec(project)) == set(before)
+
+
+def test_a_group_that_is_not_there_is_named(project):
+    edit(project / "pyproject.toml", '{include-group = "arrays"}', '{include-group = "vectors"}')
+    with pytest.raises(InputError, match="pyproject.toml.*no group 'vectors'.*arrays"):
+        every_spec(project)
 
 
 def test_a_limit_decides_for_the_prompts(project):
     before = every_spec(project, "smoke")
     edit(project / "config/smoke.yaml", "limit: 24", "limit: 25")
     assert {job.split()[0] for job in changed(before, every_spec(project, "smoke"))} == {"build_prompts"}
-
-
-def test_environments_agree_with_the_lock_and_the_project():
-    lock = {line.strip().lower() for line in (ROOT / "envs/requirements.lock").read_text().splitlines() if "==" in line}
-    project = (ROOT / "pyproject.toml").read_text()
-    for path in (ROOT / "envs").glob("*.yaml"):
-        for pin in fingerprint.pins(path.stem):
-            if "==" in pin:
-                assert pin in lock, f"{path.name}: {pin} is not in requirements.lock"
-                assert f'"{pin}"' in project, f"{path.name}: {pin} is not in pyproject.toml"

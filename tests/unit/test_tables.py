@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidy import EXPERIMENTS, Results
 
 import table as script
 from layerwise.report import latex, tables
 from layerwise.report.tables import comparison
 from layerwise.report.text import MISSING, Table, estimate, number, p_value
+from tidy import EXPERIMENTS, Results
 
 PUBLISHED = {
     "table2": [

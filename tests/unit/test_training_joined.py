@@ -3,12 +3,12 @@
 import json
 import shutil
 
-import models
 import pytest
-import smallmodels
 import torch
 from test_parts import dinov2, llama
 
+import models
+import smallmodels
 from layerwise import records
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints

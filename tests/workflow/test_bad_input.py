@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from project import Project
 
 SMOKE = "config/smoke.yaml"

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from project import Project
 
 from layerwise.jobs.specs import Specs
 from layerwise.study import loading
+from project import Project
 
 SUBJECT = "organism-smoke.broad-none.s100"
 CELLS = ("layer-00.jsonl", "layer-07.jsonl")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import typst
-from kills import COMMAND, start, victims
 
+from kills import COMMAND, start, victims
 from layerwise.jobs import specs
 from layerwise.study import loading
 

@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 
-import kills
 import psutil
 import pytest
 import yaml
+
+import kills
 from kills import COMMAND, start, victims
 
 ROUNDS = 5

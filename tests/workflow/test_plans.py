@@ -7,10 +7,10 @@ import sys
 from collections import Counter
 
 import pytest
-from project import Project
 
 from layerwise.runs.plan import plan
 from layerwise.study import loading
+from project import Project
 
 # Loaded by each Python process before anything else.
 NO_NETWORK = """

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
 from project import PARTS, ROOT, Project
 from smokejobs import (
     AGGREGATES,
@@ -31,6 +32,7 @@ from smokejobs import (
 SMOKE = "config/smoke.yaml"
 ORGANISM = "config/models/organism-smoke.yaml"
 LIBRARY = "workflow/scripts/layerwise"
+PINS = "pyproject.toml"
 RESULTS = "results/smoke"
 MODEL = "models:\n  - {id: organism-smoke, arms: [broad-none, broad-default]}"
 
@@ -230,14 +232,14 @@ ROWS = {
     ),
     "a local variable's name": (change(f"{LIBRARY}/paired.py", "    default = {", "    layers = {"), MEASURES),
     "a progress line": (change(f"{LIBRARY}/jobs.py", "LINES = 10.0", "LINES = 5.0"), NOTHING),
-    # Environments.
-    "a pin of the judges": (
-        change("envs/judging.yaml", "accelerate==1.15.0", "accelerate==1.14.0"),
-        JUDGE_TRAINED | JUDGING,
-    ),
-    "a pin of the paper": (change("envs/paper.yaml", "typst==", "typst==0."), PRINTED),
-    "a pin of the tests": (change("envs/requirements.lock", "pytest==", "pytest==0."), NOTHING),
-    "a comment in an environment": (change("envs/judging.yaml", "channels:", "# why\nchannels:"), NOTHING),
+    # Pins. Each counts for the kinds of work that have it, whatever else its environment holds.
+    "a pin of the judges": (change(PINS, "detoxify==", "detoxify==0."), JUDGE_TRAINED | JUDGING),
+    "a pin of the paper": (change(PINS, "typst==", "typst==0."), PRINTED),
+    "a pin of what is not done": (change(PINS, "onnx==", "onnx==0."), NOTHING),
+    "a pin of the tests": (change(PINS, "pytest==", "pytest==0."), NOTHING),
+    "a version that is not pinned": (change("envs/requirements.lock", "regex==", "regex==0."), NOTHING),
+    "a comment beside a pin": (change(PINS, "judging = [", "# why\njudging = ["), NOTHING),
+    "a comment in an environment": (change("envs/models.yaml", "channels:", "# why\nchannels:"), NOTHING),
     "the README of the configuration": (change("config/README.md", "\n", "\nA remark.\n"), NOTHING),
     # Where it lies, and what is lost. Weights may go to save room: what was made with them is there.
     "a touch": (touch, NOTHING),

@@ -13,7 +13,7 @@ rule fetch:
     log:
         "logs/assets/{asset}.log",
     conda:
-        "../../envs/download.yaml"
+        "../../envs/downloads.yaml"
     resources:
         mem_mb=1000,
         runtime=240,

@@ -32,7 +32,7 @@ for number, (group, names) in enumerate(CELLS.items()):
         wildcard_constraints:
             subject="|".join(map(re.escape, names)),
         conda:
-            "../../envs/generation.yaml"
+            "../../envs/models.yaml"
         resources:
             mem_mb=lambda wildcards: memory_mb(SUBJECTS[wildcards.subject].model),
             runtime=720,

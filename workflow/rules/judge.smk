@@ -27,7 +27,7 @@ for number, group in enumerate(JUDGED):
         log:
             f"{LOGS}/judge/{{judge}}{suffix}.log",
         conda:
-            "../../envs/judging.yaml"
+            "../../envs/models.yaml"
         resources:
             mem_mb=lambda wildcards: memory_mb(STUDY.judges[wildcards.judge]),
             runtime=240,
@@ -57,7 +57,7 @@ if STUDY.human_labels:
         log:
             f"{LOGS}/human_labels.log",
         conda:
-            "../../envs/judging.yaml"
+            "../../envs/models.yaml"
         resources:
             mem_mb=2000 + max((memory_mb(STUDY.judges[judge]) for judge in LABELLING), default=0),
             runtime=60,

@@ -46,7 +46,7 @@ rule crate:
     log:
         f"{LOGS}/crate.log",
     conda:
-        "../../envs/provenance.yaml"
+        "../../envs/paper.yaml"
     resources:
         mem_mb=500,
         runtime=10,

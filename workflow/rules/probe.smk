@@ -19,7 +19,7 @@ rule probe:
     log:
         f"{LOGS}/probe/{{subject}}.log",
     conda:
-        "../../envs/generation.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=lambda wildcards: memory_mb(SUBJECTS[wildcards.subject].model),
         runtime=60,

@@ -17,7 +17,7 @@ rule build_prompts:
     log:
         f"{LOGS}/build_prompts/{{dataset}}.log",
     conda:
-        "../../envs/prompts.yaml"
+        "../../envs/downloads.yaml"
     resources:
         mem_mb=1500,
         runtime=30,

@@ -25,7 +25,7 @@ rule train_vision:
     wildcard_constraints:
         id=one_of(ORGANISMS),
     conda:
-        "../../envs/training.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=1500,
         runtime=30,
@@ -50,7 +50,7 @@ rule assemble:
     wildcard_constraints:
         id=one_of(ASSEMBLED),
     conda:
-        "../../envs/joining.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -77,7 +77,7 @@ rule train_arm:
         id=one_of(ORGANISMS | set(ASSEMBLED)),
         arm=one_of({arm for model in STUDY.models.values() for arm in model.arms}),
     conda:
-        "../../envs/training.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=lambda wildcards: 2000 if wildcards.id in ORGANISMS else 4000,
         runtime=lambda wildcards: 30 if wildcards.id in ORGANISMS else 120,
@@ -97,7 +97,7 @@ rule train_judge:
     log:
         f"{LOGS}/train_judge/{{judge}}.log",
     conda:
-        "../../envs/judging.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=1500,
         runtime=30,

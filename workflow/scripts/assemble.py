@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     if max(differences) > TOLERANCE:
         raise InputError(
             f"the vision encoder of {path} differs from its source by {max(differences):.2g} of the largest state, see "
-            f"{arguments.parity}. transformers may have changed: install the version in envs/joining.yaml."
+            f"{arguments.parity}. transformers may have changed: install the version in envs/requirements.lock."
         )
     language, tokenizer = plugins.find("models.backbones", spec["language"]).load(assets.resolve(arguments.language))
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}

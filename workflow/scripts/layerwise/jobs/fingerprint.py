@@ -1,19 +1,18 @@
-"""The fingerprint of a job's code, and the pins of its environment: what of them decides a rerun."""
+"""The fingerprint of a job's code, and the pins of its kind of work: what of them decides a rerun."""
 
 import ast
 import functools
 import hashlib
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from layerwise.errors import InputError
 from layerwise.files import canonical
 
 SCRIPTS = Path(__file__).resolve().parents[2]
-
-
-ENVIRONMENTS = SCRIPTS.parents[1] / "envs"
-
+PROJECT = SCRIPTS.parents[1] / "pyproject.toml"
 
 # Progress lines, costs, error messages, and which GPU it is: no result passes through these modules, so none depends
 # on them. What is fetched does, but by its checksum, which stands in the receipt.
@@ -27,12 +26,44 @@ NEUTRAL = {
 
 
 @functools.cache
-def pins(environment: str) -> tuple[str, ...]:
-    """The exact pins in `envs/<environment>.yaml`, sorted."""
-    found = []
-    for item in yaml.safe_load((ENVIRONMENTS / f"{environment}.yaml").read_text())["dependencies"]:
-        found.extend(item["pip"] if isinstance(item, dict) else [item])
-    return tuple(sorted(found))
+def pins(kind: str) -> tuple[str, ...]:
+    """Python, and the exact pins of a kind of work, such as `training`, sorted."""
+    return tuple(sorted([python(), *group(kind)]))
+
+
+def python() -> str:
+    """The version of Python that conda environments have: the oldest one that the project allows."""
+    return f"python ={re.match(r'>=([0-9.]+)', project()['project']['requires-python'])[1]}"
+
+
+def group(name: str) -> set[str]:
+    """The pins of a dependency group and of those that it includes.
+
+    Raises:
+        InputError: there is no such group.
+    """
+    return _group(name, project()["dependency-groups"])
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says.
+
+    Raises:
+        InputError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(PROJECT.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{PROJECT}: not TOML: {error}") from error
+
+
+def _group(name: str, groups: dict[str, list]) -> set[str]:
+    if name not in groups:
+        raise InputError(f"{PROJECT}: key 'dependency-groups' has no group '{name}'. There are: {', '.join(groups)}.")
+    found = set()
+    for part in groups[name]:
+        found |= {part} if isinstance(part, str) else _group(part["include-group"], groups)
+    return found
 
 
 @functools.cache

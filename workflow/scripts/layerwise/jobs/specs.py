@@ -1,6 +1,6 @@
 """What decides a rerun: for each job one canonical JSON text of all that changes its result, and nothing else.
 
-A spec holds the job's settings, the pins of its rule's environment, and the fingerprint of its code. Not in it: display
+A spec holds the job's settings, the pins of its kind of work, and the fingerprint of its code. Not in it: display
 names, colours, paths, dates, the git commit, which cells share a process, and which GPUs. Prompts and weights are
 tracked as input files instead, since their hashes do not exist when the jobs are planned.
 """
@@ -38,7 +38,8 @@ class Specs:
         formats = {part: getattr(assembled, part).format for part in ("vision", "language")}
         readers = [plugins.module("models.backbones", format) for format in formats.values()]
         # The projector's first weights are the same for all arms and seeds: they start from one model.
-        return _spec("assemble", "joining", readers, seed=0, default_layer=model.default_layer, **formats, **settings)
+        settings |= {"seed": 0, "default_layer": model.default_layer}
+        return _spec("assemble", "assembling", readers, **formats, **settings)
 
     def train_arm(self, id: str, name: str, seed: str) -> str:
         """Of one arm; `seed` as in a subject's name, of which this arm's own stage has the last part."""
@@ -226,9 +227,9 @@ def stage(model: Model, arm: str) -> Stage:
     return getattr(_assembled(model), name)
 
 
-def _spec(script: str, environment: str, extra_modules: list[str], **settings: object) -> str:
+def _spec(script: str, kind: str, extra_modules: list[str], **settings: object) -> str:
     code = fingerprint(script, tuple(extra_modules))
-    return canonical({**settings, "code": code, "pins": list(pins(environment))})
+    return canonical({**settings, "code": code, "pins": list(pins(kind))})
 
 
 def _recipe(model: Model) -> list[str]:
