@@ -13,6 +13,8 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 
 from layerwise.study import loading
 from layerwise.study.arms import seed_of
+from layerwise.study.facts import facts
+from layerwise import plugins
 from layerwise.jobs import failures, specs
 from layerwise.errors import InputError
 
@@ -67,7 +69,7 @@ rule all:
         # Each file that results/README.md promises is asked for, so one that was lost is made again. Weights are not:
         # who removes them to save room has all that was made with them.
         [*PROMPTS, *VERDICTS, *CONTROLS],
-        files(FRAMES),
+        files({name for names in (*FIGURE_INPUTS.values(), *TABLE_INPUTS.values()) for name in names}),
         rules.numbers.output,
         expand(rules.table.output, table=TABLE_INPUTS),
         expand(rules.figure.output, figure=FIGURE_INPUTS),

@@ -1,45 +1,19 @@
-# Figures and tables: pure functions of the metrics, each with the plotted data beside it.
+# Figures and tables: pure functions of the results, each with the plotted data beside it. Each declares in its own file
+# what it reads and what an experiment must have for it.
 #
 # OUTPUTS
-#   figures/{experiment}/{figure}.{pdf,svg,png}   with the plotted data (csv) and the caption (txt) beside it
-#   results/{experiment}/tables/{table}.{csv,tex}  with a note for readers (txt) beside it
+#   figures/{experiment}/{figure}.{pdf,svg,png}   with the plotted data (csv), the caption (txt) and a sentence on what it
+#                                                 shows (finding.txt) beside it
+#   results/{experiment}/tables/{table}.{csv,tex}  with a note for readers (txt) and the same beside it
 
 FRAMES = {
     name: [f"{RESULTS}/{name}.csv"]
-    for name in ("metrics", "paired", "validity", "controls", "agreement", "gates", "predictions")
+    for name in ("metrics", "paired", "validity", "controls", "agreement", "gates", "predictions", "human_labels")
 }
 FRAMES |= {"probes": PROBES, "published": ["paper/published.yaml"]}
-
-# What each figure and table is made from. Some need a judge, organisms, or organisms of several depths.
-FIGURE_INPUTS = {
-    "refusal-and-harm": ["metrics"],
-    "outcomes": ["metrics"],
-    "toxicity": ["metrics"],
-    "ability": ["metrics"],
-    "drift": ["probes"],
-}
-TABLE_INPUTS = {
-    "outcomes": ["metrics"],
-    "paired": ["paired"],
-    "judges": ["validity"],
-    "controls": ["controls"],
-    "agreement": ["agreement"],
-    "published": ["published", "metrics"],
-}
-if STUDY.human_labels:
-    FRAMES |= {"human_labels": [f"{RESULTS}/human_labels.csv"]}
-    TABLE_INPUTS |= {"human-labels": ["human_labels"]}
-if not any(judge.judge == "toxicity" for judge in STUDY.judges.values()):
-    del FIGURE_INPUTS["toxicity"]
-if ORGANISMS:
-    FIGURE_INPUTS |= {"probes": ["metrics", "probes"]}
-if ORGANISMS or ASSEMBLED:
-    FIGURE_INPUTS |= {"predictions": ["predictions"]}
-    TABLE_INPUTS |= {"gates": ["gates"], "predictions": ["predictions"]}
-if any(model.weights_of for model in STUDY.models.values()):
-    FIGURE_INPUTS |= {"controls": ["metrics"]}
-if len({STUDY.models[id].organism.vision.frozen_blocks for id in ORGANISMS}) > 1:
-    FIGURE_INPUTS |= {"dose": ["metrics", "probes"]}
+FACTS = facts(STUDY)
+FIGURE_INPUTS = {name: said["INPUTS"] for name, said in plugins.planned("report.figures", FACTS).items()}
+TABLE_INPUTS = {name: said["INPUTS"] for name, said in plugins.planned("report.tables", FACTS).items()}
 
 
 rule figure:
@@ -51,6 +25,7 @@ rule figure:
         svg=f"{FIGURES}/{{figure}}.svg",
         csv=f"{FIGURES}/{{figure}}.csv",
         txt=f"{FIGURES}/{{figure}}.txt",
+        finding=f"{FIGURES}/{{figure}}.finding.txt",
         png=report(
             f"{FIGURES}/{{figure}}.png",
             caption="../report/figure.rst",
@@ -82,6 +57,7 @@ rule table:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         tex=f"{RESULTS}/tables/{{table}}.tex",
         txt=f"{RESULTS}/tables/{{table}}.txt",
+        finding=f"{RESULTS}/tables/{{table}}.finding.txt",
     log:
         f"{LOGS}/table/{{table}}.log",
     wildcard_constraints:
@@ -102,7 +78,11 @@ rule table:
 rule numbers:
     """Gather every number that the paper prints, each with its source."""
     input:
-        sorted({path for names in (*FIGURE_INPUTS.values(), *TABLE_INPUTS.values()) for path in files(names)}),
+        results=sorted({path for names in (*FIGURE_INPUTS.values(), *TABLE_INPUTS.values()) for path in files(names)}),
+        findings=[
+            *expand(rules.figure.output.finding, figure=FIGURE_INPUTS),
+            *expand(rules.table.output.finding, table=TABLE_INPUTS),
+        ],
     output:
         f"{RESULTS}/numbers.json",
     log:
@@ -116,5 +96,4 @@ rule numbers:
         spec=SPECS.aggregate("number"),
     shell:
         "python workflow/scripts/number.py --spec {params.spec:q} --costs {log:q}.json"
-        f" --config {CONFIG}"
-        " --inputs {input:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --inputs {input.results:q} --findings {input.findings:q} --output {output:q} 2>&1 | tee {log:q}"

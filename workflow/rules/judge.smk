@@ -42,10 +42,13 @@ for number, group in enumerate(JUDGED):
 
 
 if STUDY.human_labels:
-    from layerwise import plugins
 
     # Those that say what the people said.
-    LABELLING = [id for id, one in STUDY.judges.items() if {"refusal", "answer"} <= set(plugins.find("judging.judges", one.judge).Judge.labels)]
+    LABELLING = [
+        id
+        for id, one in STUDY.judges.items()
+        if {"refusal", "answer"} <= set(plugins.find("judging.judges", one.judge).Judge.labels)
+    ]
 
     rule human_labels:
         """Hold every judge of refusal against responses that people have labelled."""

@@ -3,29 +3,4 @@
 # OUTPUTS
 #   results/{experiment}/probes/{subject}.csv
 
-PROBED = [
-    name for name, subject in SUBJECTS.items() if subject.arm is None or subject.arm in STUDY.experiment.probes.arms
-]
-PROBES = [f"{RESULTS}/probes/{subject}.csv" for subject in PROBED]
-
-
-rule probe:
-    """Fit linear probes on the features of every exit layer of one model."""
-    input:
-        weights=lambda wildcards: weights_or_receipt(wildcards.subject),
-        prompts=lambda wildcards: [] if SUBJECTS[wildcards.subject].model.organism else PROMPTS,
-    output:
-        f"{RESULTS}/probes/{{subject}}.csv",
-    log:
-        f"{LOGS}/probe/{{subject}}.log",
-    conda:
-        "../../envs/models.yaml"
-    resources:
-        mem_mb=lambda wildcards: memory_mb(SUBJECTS[wildcards.subject].model),
-        runtime=60,
-        gpu=lambda wildcards: gpus(SUBJECTS[wildcards.subject].model),
-    params:
-        spec=lambda wildcards: SPECS.probe(SUBJECTS[wildcards.subject]),
-    shell:
-        "python workflow/scripts/probe.py --spec {params.spec:q} --costs {log:q}.json --gpus {resources.gpu}"
-        " --weights {input.weights:q} --prompts {input.prompts:q} --output {output:q} 2>&1 | tee {log:q}"
+PROBES = [f"{RESULTS}/probes/{subject.name}.csv" for subject in STUDY.probed]

@@ -1,4 +1,4 @@
-"""Draw one figure of an experiment as PDF, SVG and PNG, with the plotted data (CSV) and a caption (TXT) beside it."""
+"""Draw one figure as PDF, SVG and PNG; beside it the plotted data (CSV), a caption (TXT), and what it shows (TXT)."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from layerwise import plugins
 from layerwise.analysis import results
 from layerwise.files import atomic
 from layerwise.jobs import program
-from layerwise.report import style
+from layerwise.report import findings, names, style
 from layerwise.study import loading
 
 
@@ -17,12 +17,14 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, required=True, help="the PDF; SVG, PNG, CSV and TXT go beside it")
     arguments = options.parse_args(argv)
     figure = plugins.find("report.figures", arguments.spec["figure"])
-    look = style.Style(loading.load(arguments.config))
-    data = figure.data(results.read(arguments.inputs), results.subjects(arguments.spec["subjects"]))
+    study = loading.load(arguments.config)
+    frames, subjects = results.read(arguments.inputs), results.subjects(arguments.spec["subjects"])
+    look, data = style.Style(study), figure.data(frames, subjects)
     with style.theme():
         style.save(figure.draw(data, look), data, arguments.output)
     with atomic(arguments.output.with_suffix(".txt")) as stream:
         stream.write(figure.caption(data, look) + "\n")
+    findings.write(arguments.output, figure, frames, subjects, names.of(study))
 
 
 if __name__ == "__main__":

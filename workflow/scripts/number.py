@@ -1,4 +1,4 @@
-"""Gather every number that the paper prints, each with its source, and a sentence on what each figure shows."""
+"""Gather every number that the paper prints, each with its source, and what each figure and table shows in words."""
 
 import json
 from pathlib import Path
@@ -6,30 +6,20 @@ from pathlib import Path
 from layerwise.analysis import results
 from layerwise.files import atomic
 from layerwise.jobs import program
-from layerwise.report.numbers.collect import collect
-from layerwise.report.numbers.seen import seen
-from layerwise.report.tables import Names
-from layerwise.study import loading
+from layerwise.report.numbers.collect import collect, found_in_words
 
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files")
+    options.add_argument("--findings", type=Path, nargs="*", default=[], help="<figure or table>.finding.txt")
     options.add_argument("--output", type=Path, required=True, help="numbers.json, one number a line")
     arguments = options.parse_args(argv)
-    study = loading.load(arguments.config)
-    names = Names(
-        *({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
-    )
-    found = results.read(arguments.inputs)
     sources = {
         results.name(path): str(path if results.name(path) != "probes" else path.parent) for path in arguments.inputs
     }
-    numbers = collect(found, arguments.spec, sources)
-    deep = [id for id, dataset in study.datasets.items() if dataset.options.get("cue") == "deep"]
-    aligned = [name for model in study.models.values() for name, arm in model.arms.items() if arm.start is not None]
-    numbers |= seen(found, results.subjects(arguments.spec["subjects"]), names, deep, aligned)
+    numbers = collect(results.read(arguments.inputs), arguments.spec, sources)
+    numbers |= found_in_words(arguments.findings)
     with atomic(arguments.output) as stream:
         lines = (
             f"{json.dumps(key)}: {json.dumps(numbers[key], ensure_ascii=False, allow_nan=False)}"

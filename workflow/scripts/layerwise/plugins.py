@@ -8,6 +8,7 @@ import ast
 import difflib
 import functools
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,19 @@ def module(room: str, name: str) -> str:
 def find(room: str, name: str) -> ModuleType:
     """The module of a thing. Raises InputError as `module` does."""
     return importlib.import_module(module(room, name))
+
+
+def planned(room: str, facts: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What the things in a room declare, of those whose `WHEN` holds; by name, with hyphens.
+
+    `WHEN` lists what must be among the facts; of several in parentheses one will do.
+    """
+    found = {}
+    for name in names(room):
+        said = declared(room, name)
+        if all(any(one in facts for one in ([need] if isinstance(need, str) else need)) for need in said["WHEN"]):
+            found[name.replace("_", "-")] = said
+    return found
 
 
 @functools.cache

@@ -139,6 +139,7 @@ class Specs:
                 "name": subject.name,
                 "id": subject.id,
                 "arm": subject.arm,
+                "aligned": subject.aligned,
                 "seed": subject.seed,
                 "blocks": subject.model.blocks,
                 "default_layer": subject.model.default_layer,
@@ -151,7 +152,11 @@ class Specs:
         return _spec(
             script,
             "analysis",
-            [plugins.module("report.figures", str(settings["figure"]))] if "figure" in settings else [],
+            [
+                plugins.module(f"report.{kind}s", str(settings[kind]))
+                for kind in ("figure", "table")
+                if kind in settings
+            ],
             subjects=subjects,
             datasets=experiment.datasets,
             judges={id: judge.judge for id, judge in self.study.judges.items()},
@@ -198,6 +203,9 @@ class Specs:
             harm=self.study.judges[experiment.outcome.harm].judge if experiment.outcome.harm else None,
             decoding=experiment.decoding.model_dump(),
             limit=experiment.limit,
+            # All that the paper may print, so that a misspelt name is no silent gap.
+            figures=[name.replace("_", "-") for name in plugins.names("report.figures")],
+            tables=[name.replace("_", "-") for name in plugins.names("report.tables")],
         )
 
     @staticmethod

@@ -1,19 +1,22 @@
 """How a number reads in a table: rounded, with its interval; shares in percent, differences of shares in points."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
 MISSING = "–"
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 class Names(NamedTuple):
-    """Names for readers of models, data sets and judges, by id."""
+    """Names for readers of models, data sets and judges, by id; and the cue of each data set of the synthetic world."""
 
     models: Mapping[str, str]
     datasets: Mapping[str, str]
     judges: Mapping[str, str]
+    cues: Mapping[str, str | None] = MappingProxyType({})
 
 
 class Table(NamedTuple):
@@ -53,3 +56,26 @@ def filled(table: pd.DataFrame) -> pd.DataFrame:
 def none(why: str) -> Table:
     """A table without rows says why there are none."""
     return Table(pd.DataFrame({"Note": [why]}), "")
+
+
+def share(value: float) -> str:
+    """A share in percent."""
+    return MISSING if pd.isna(value) else f"{number(value)}{SPACE}%"
+
+
+def points(value: float) -> str:
+    """A difference of shares, with its sign."""
+    if pd.isna(value):
+        return MISSING
+    text = number(value)
+    return f"{'+' if float(text.replace('−', '-')) > 0 else ''}{text}{SPACE}points"
+
+
+def bare_points(value: float) -> str:
+    """The same without the word."""
+    return points(value).removesuffix(f"{SPACE}points")
+
+
+def plain(value: float) -> str:
+    """A number with two digits."""
+    return number(value, 1, 2)

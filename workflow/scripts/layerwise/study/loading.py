@@ -32,6 +32,11 @@ class Subject:
     layers: tuple[int, ...]
 
     @property
+    def aligned(self) -> bool:
+        """Whether it is an arm that was trained from another one: to refuse."""
+        return self.arm is not None and self.model.arms[self.arm].start is not None
+
+    @property
     def weights(self) -> str:
         """The subject whose weights it has: itself, but for a variant of another model."""
         return self.name.replace(self.id, self.model.weights_of, 1) if self.model.weights_of else self.name
@@ -67,6 +72,21 @@ class Study:
                         label = f"{seed}" if alignment_seed == seed else f"{seed}a{alignment_seed}"
                         found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, layers))
         return found
+
+    @property
+    def probed(self) -> list[Subject]:
+        """The subjects whose features are probed: published models, and the arms that the experiment names."""
+        return [one for one in self.subjects if one.arm is None or one.arm in self.experiment.probes.arms]
+
+    @property
+    def measured(self) -> set[str]:
+        """The metrics that the experiment can have."""
+        kinds = {judge.judge for judge in self.judges.values()}
+        found = {"refusal", "over_refusal", "refusal_gap", "incoherent"}
+        found |= {"asr", "harmless"} if self.experiment.outcome.truth or self.experiment.outcome.harm else {"answered"}
+        return found | {
+            metric for judge, metric in (("toxicity", "toxicity"), ("vqa", "vqa_accuracy")) if judge in kinds
+        }
 
     @property
     def sources(self) -> dict[str, Source]:

@@ -1,11 +1,19 @@
 """What a safe model must still do, by exit layer: answer visual questions, and not refuse what is benign."""
 
+from collections.abc import Iterator
+
+import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import Frames, series
 from layerwise.report.style import Style
+from layerwise.report.text import Names, share
+
+INPUTS = ("metrics",)
+WHEN = [("vqa_accuracy", "over_refusal")]
 
 METRICS = {"vqa_accuracy": "Questions answered right", "over_refusal": "Benign requests refused"}
 
@@ -24,3 +32,21 @@ def caption(data: DataFrame, style: Style) -> str:
         "Utility (visual questions answered right) and over-refusal (benign requests refused), by exit layer.",
         captions.settings(data, style),
     )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """The range of VQA accuracy over the exits for each series, and the highest over-refusal."""
+    cells = shown.cells(frames["metrics"], results.studied(subjects), ["vqa_accuracy", "over_refusal"])
+    means = cells[cells["mean"]].dropna(subset="value")
+    for dataset, rows in means[means["metric"] == "vqa_accuracy"].groupby("dataset", sort=False):
+        said = []
+        for _, of_series in rows.groupby(results.SERIES, sort=False):
+            low = of_series.loc[of_series["value"].idxmin()]
+            highest = share(of_series["value"].max())
+            said.append(f"{series(low, names)} {share(low['value'])} (exit {low['layer']}) to {highest}")
+        yield f"{names.datasets[dataset]} answered right, lowest to highest over the exits: {'; '.join(said)}."
+    refused = means[means["metric"] == "over_refusal"]
+    if len(refused):
+        row = refused.loc[refused["value"].idxmax()]
+        where = f"exit {row['layer']} on {names.datasets[row['dataset']]}"
+        yield f"Most benign requests are refused by {series(row, names)} at {where}: {share(row['value'])}."

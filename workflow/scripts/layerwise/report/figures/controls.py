@@ -6,6 +6,9 @@ from pandas import DataFrame, concat
 from layerwise.report import captions, lines, shown
 from layerwise.report.style import OKABE_ITO, Style
 
+INPUTS = ("metrics",)
+WHEN = ["variants", ("refusal", "over_refusal", "vqa_accuracy")]
+
 METRICS = {
     "refusal": "Harmful requests refused",
     "over_refusal": "Benign requests refused",

@@ -4,6 +4,8 @@ The dose is the number of encoder blocks frozen while the cue is learned; the re
 hazards refused minus the share of their benign twins refused.
 """
 
+from collections.abc import Iterator
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.colors import to_hex
@@ -13,7 +15,12 @@ from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import TOLD_APART, Frames, exits
 from layerwise.report.style import QUIET, SINGLE, Style, grid, mark_partial, title
+from layerwise.report.text import Names, number
+
+INPUTS = ("metrics", "probes")
+WHEN = ["doses", "refusal_gap", "probed"]
 
 MARKERS = ("o", "s", "D", "P")
 READABLE = {"marker": "v", "markersize": 4.5, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
@@ -74,3 +81,17 @@ def caption(data: DataFrame, style: Style) -> str:
         f" first exit whose deep-cue probe reaches an AUC of {results.ONSET} ({said}).",
         captions.settings(data[data["metric"] == "refusal_gap"], style, unit="pairs"),
     )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """At each dose where the deep cue becomes readable and where it is acted on."""
+    compared = results.doses(subjects)
+    read = shown.probed(frames["probes"], compared, ["deep"])
+    acts = shown.cells(frames["metrics"], compared, ["refusal_gap"])
+    for frozen, of_dose in compared.groupby("frozen_blocks"):
+        readable, told = (rows[rows["model"].isin(of_dose["model"])] for rows in (read, acts))
+        for _, rows in told[told["dataset"].map(names.cues).eq("deep")].groupby("dataset", sort=False):
+            yield (
+                f"{frozen:.0f} frozen blocks: readable first at {exits(readable, results.ONSET)}, refusal gap"
+                f" first reaches {number(TOLD_APART, digits=0)} points at {exits(rows, TOLD_APART)}."
+            )

@@ -1,11 +1,19 @@
 """How far the projected image features of each exit layer lie from those of the default one: direction and length."""
 
+from collections.abc import Iterator
+
+import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import Frames, series
 from layerwise.report.style import QUIET, SINGLE, Style, grid, mark_partial
+from layerwise.report.text import Names, plain
+
+INPUTS = ("probes",)
+WHEN = ["probed", "images"]
 
 PROBES = {"drift_cosine": "Cosine with default's", "drift_norm": "Norm over default's"}
 
@@ -36,3 +44,16 @@ def caption(data: DataFrame, style: Style) -> str:
         "Projected image features of each exit layer against the default layer's: mean cosine, mean ratio of norms.",
         captions.settings(data, style, unit="images", scale=1, points=""),
     )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """How far the features of other exits lie from the default exit's, at least and at most."""
+    cells = shown.probed(frames["probes"], results.studied(subjects), ["drift_cosine", "drift_norm"])
+    cells = cells[cells["mean"] & ~cells["default"]].dropna(subset="value")
+    for metric, name in (("drift_cosine", "mean cosine"), ("drift_norm", "mean ratio of norms")):
+        for _, rows in cells[cells["metric"] == metric].groupby(results.SERIES, sort=False):
+            low, high = rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]
+            yield (
+                f"{series(low, names)}: over the other exits the {name} with the default exit's features lies between"
+                f" {plain(low['value'])} (exit {low['layer']}) and {plain(high['value'])} (exit {high['layer']})."
+            )

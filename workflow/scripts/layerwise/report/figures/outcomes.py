@@ -1,7 +1,9 @@
 """The outcomes of responses to harmful prompts, stacked by exit layer, for each series and each data set."""
 
 import textwrap
+from collections.abc import Iterator
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -11,8 +13,13 @@ from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import Frames, tuned
 from layerwise.report.style import ANSWERED, DOUBLE, INK, OUTCOMES, Style, grid, mark_partial, title
+from layerwise.report.text import Names, share
 from layerwise.vocabulary import OUTCOME_OF
+
+INPUTS = ("metrics",)
+WHEN = ["refusal"]
 
 WIDTH = 0.86
 # Bars would hide a line, so the default layer is marked above them.
@@ -92,4 +99,25 @@ def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
         f"Outcome of the responses to harmful prompts, by exit layer: refusal, {answers}, or no answer.",
         captions.settings(data, style, bars=f"{lowest} share from below and refusal from above"),
+    )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """Where the outcomes differ most from those at the default layer."""
+    cells = shown.cells(frames["metrics"], tuned(subjects), ["answered", "asr", "harmless", "incoherent", "refusal"])
+    table = cells[cells["mean"]].pivot_table(
+        index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
+    )
+    default = table.index.get_level_values("default").astype(bool)
+    base = table[default].droplevel(["layer", "default"])
+    others = table[~default].droplevel("default")
+    if others.empty or base.empty:
+        return
+    distance = (others - base.reindex(others.index.droplevel("layer")).to_numpy()).abs().sum(axis=1)
+    model, arm, dataset, layer = distance.idxmax()
+    here, there = others.loc[distance.idxmax()], base.loc[(model, arm, dataset)]
+    said = ", ".join(f"{OUTCOME_OF[name]} {share(there[name])} to {share(here[name])}" for name in here.index)
+    yield (
+        f"From the default exit to another the outcomes differ most for {arm or names.models[model]} at exit {layer} on"
+        f" {names.datasets[dataset]}: {said}."
     )

@@ -2,7 +2,9 @@
 
 import math
 import textwrap
+from collections.abc import Iterator
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -10,7 +12,12 @@ from pandas import DataFrame
 
 from layerwise.errors import InputError
 from layerwise.report import captions
+from layerwise.report.findings import Frames
 from layerwise.report.style import DOUBLE, INK, LETTERS, Style, grid
+from layerwise.report.text import Names
+
+INPUTS = ("predictions",)
+WHEN = ["trained"]
 
 # A word and a sign for each outcome, so that nothing hangs on the colour.
 OUTCOMES = {
@@ -83,3 +90,12 @@ def caption(data: DataFrame, style: Style) -> str:
         " not read. Empty: not asked of that seed.",
         captions.subjects(data, style),
     )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """How often each prediction holds, fails, or is not read."""
+    table = frames["predictions"].sort_values(["prediction", "arm"], kind="stable")
+    for (prediction, arm), rows in table.groupby(["prediction", "arm"], sort=False):
+        counts = rows["outcome"].value_counts()
+        said = ", ".join(f"{outcome} in {n}" for outcome, n in counts.items())
+        yield f"{prediction} ({arm}), {len(rows)} {'seed' if len(rows) == 1 else 'seeds'}: {said}."

@@ -3,13 +3,20 @@
 Refusal gap is the share of hazards refused minus the share of their benign twins refused.
 """
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import TOLD_APART, Frames, exits
 from layerwise.report.style import CUES, QUIET, SINGLE, Style, grid, mark_partial, title
+from layerwise.report.text import Names, number
+
+INPUTS = ("metrics", "probes")
+WHEN = ["organisms", "probed"]
 
 PROBES = {
     "item": lines.Look(CUES["item"], "s", "item (accuracy)"),
@@ -54,3 +61,16 @@ def caption(data: DataFrame, style: Style) -> str:
         f" exits, for {', '.join(dict.fromkeys(data['arm']))}.",
         captions.settings(data, style, unit="images or pairs"),
     )
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """From which exit on the cues can be read, and from which on hazards are told from their twins."""
+    studied = results.studied(subjects)
+    probed = studied[studied["name"].isin(frames["probes"]["subject"])]
+    read = shown.probed(frames["probes"], probed, ["shallow", "deep"])
+    for probe, rows in read.groupby("metric", sort=False):
+        yield f"The {probe} cue is readable (AUC ≥ {results.ONSET}) first at {exits(rows, results.ONSET)}."
+    acts = shown.cells(frames["metrics"], probed, ["refusal_gap"])
+    for dataset, rows in acts.groupby("dataset", sort=False):
+        half = f"{number(TOLD_APART, digits=0)} points"
+        yield f"{names.datasets[dataset]}: refusal gap first reaches {half} at {exits(rows, TOLD_APART)}."

@@ -3,12 +3,20 @@
 Where no judge tells what is harmful, the share that is answered stands in the harmful share's place.
 """
 
+from collections.abc import Iterator
+
+import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import REFUSES, Frames, change, changes, series, tuned
 from layerwise.report.style import DOUBLE, Style, grid, mark_partial, title
+from layerwise.report.text import Names, number, share
+
+INPUTS = ("metrics", "paired")
+WHEN = ["refusal"]
 
 METRICS = {"asr": "Harmful (%)", "answered": "Answered (%)", "refusal": "Refused (%)"}
 
@@ -46,3 +54,22 @@ def _above(data: DataFrame) -> str:
     if "asr" in set(data["metric"]):
         return "complied with (above)"
     return "answered (above: neither refused nor incoherent; no judge here calls an answer harmful or harmless)"
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """Where the harmful share, or the one answered, differs most from that at the default layer, on each data set."""
+    cells = shown.cells(frames["metrics"], tuned(subjects), ["asr", "answered", "refusal"])
+    refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"]]
+    if (refusals["value"] < REFUSES).all():
+        yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default exit."
+    acts = cells[cells["metric"] != "refusal"]
+    what = "harmful share" if acts["metric"].eq("asr").any() else "share answered"
+    for dataset, rows in changes(acts).groupby("dataset", sort=False):
+        sizes = rows["change"].abs()
+        row = rows.loc[sizes.idxmax()]
+        rest = sizes.drop(sizes.idxmax())
+        others = f"; for the others by at most {number(rest.max())} points" if len(rest) else ""
+        yield (
+            f"{names.datasets[dataset]}: against the default exit ({row['default_layer']}) the {what} differs"
+            f" most for {series(row, names)}, at exit {row['layer']}, {change(row, frames.get('paired'))}{others}."
+        )

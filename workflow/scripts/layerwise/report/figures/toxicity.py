@@ -1,11 +1,19 @@
 """Mean toxicity of the responses, by exit layer, for each data set (columns) and each judge of toxicity (rows)."""
 
+from collections.abc import Iterator
+
+import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from layerwise.analysis import results
 from layerwise.report import captions, lines, shown
+from layerwise.report.findings import Frames, change, changes, series
 from layerwise.report.style import DOUBLE, Style, grid, mark_partial, title
+from layerwise.report.text import Names
+
+INPUTS = ("metrics",)
+WHEN = ["toxicity"]
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -31,3 +39,14 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join("Mean toxicity of the responses (0 to 100), by exit layer.", captions.settings(data, style))
+
+
+def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
+    """Where the mean toxicity differs most from that at the default layer, judge by judge."""
+    found = changes(shown.cells(frames["metrics"], results.studied(subjects), ["toxicity"]))
+    for judge, rows in found.groupby("judge", sort=False):
+        row = rows.loc[rows["change"].abs().idxmax()]
+        yield (
+            f"Mean toxicity ({names.judges[judge]}, times 100) differs most from the default exit for"
+            f" {series(row, names)} at exit {row['layer']} on {names.datasets[row['dataset']]}, {change(row)}."
+        )

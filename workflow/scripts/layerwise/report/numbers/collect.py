@@ -1,7 +1,8 @@
 """Result files in, numbers by key out: value, text, n, low, high, source (file and line) and the rule that made it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,10 @@ import pandas as pd
 
 from layerwise.analysis import results
 from layerwise.report import shown
-from layerwise.report.text import MISSING, number, p_value
+from layerwise.report.text import MISSING, number, p_value, plain, points, share
 from layerwise.vocabulary import METRICS
 
 Record = dict[str, Any]
-SPACE = "\N{NO-BREAK SPACE}"
 
 
 def record(value: Any, text: str, source: str, rule: str, row: dict | None = None) -> Record:
@@ -29,22 +29,6 @@ def _plain(value: Any) -> Any:
         return value if isinstance(value, str | list) else None
     whole = isinstance(value, int | np.integer) or (float(value).is_integer() and abs(value) > 1)
     return int(value) if whole else float(f"{value:.7g}")
-
-
-def share(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{number(value)}{SPACE}%"
-
-
-def points(value: float) -> str:
-    """A difference of shares, with its sign."""
-    if pd.isna(value):
-        return MISSING
-    text = number(value)
-    return f"{'+' if float(text.replace('−', '-')) > 0 else ''}{text}{SPACE}points"
-
-
-def plain(value: float) -> str:
-    return number(value, 1, 2)
 
 
 FORMATS = {"share": share, "points": points, "score": number}
@@ -189,3 +173,14 @@ def collect(frames: dict[str, pd.DataFrame], spec: dict, sources: dict[str, str]
             assert key not in numbers, f"two numbers of the key {key}"
             numbers[key] = one
     return numbers
+
+
+def found_in_words(findings: Iterable[Path]) -> dict[str, Record]:
+    """What figures and tables show in words, under the keys `seen.<name>`: of two of one name the first figure's."""
+    found: dict[str, Record] = {}
+    for path in findings:
+        name = path.name.removesuffix(".finding.txt")
+        if text := path.read_text(encoding="utf-8"):
+            rule = "table" if path.parent.name == "tables" else "figure"
+            found.setdefault(f"seen.{name}", record(None, text, str(path), rule))
+    return found

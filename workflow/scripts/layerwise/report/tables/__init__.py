@@ -1,24 +1,9 @@
-"""The tables: result files in, rows of text out.
+"""Tables, one file each: result files in, rows of text out.
 
-Each is a function of the frames, of the spec and of the names for readers; it is found by the table's name.
+A table declares, at the top of its file, what it reads and when it applies:
+
+- `INPUTS`: names of result files, as `analysis.results.read` calls them.
+- `WHEN`: what an experiment must have, as `study.facts` says it; of several in parentheses one will do.
+
+It offers `table(frames, spec, names) -> Table`, and may offer `finding(frames, subjects, names)`: sentences on it.
 """
-
-from layerwise.report.tables.comparison import published
-from layerwise.report.tables.judging import agreement, controls, human_labels, judges
-from layerwise.report.tables.organisms import gates, predictions
-from layerwise.report.tables.results import outcomes, paired
-from layerwise.report.text import Names, Table
-
-__all__ = [
-    "Names",
-    "Table",
-    "agreement",
-    "controls",
-    "gates",
-    "human_labels",
-    "judges",
-    "outcomes",
-    "paired",
-    "predictions",
-    "published",
-]

@@ -1,15 +1,18 @@
-"""The paper's printed numbers beside those measured here."""
+"""The numbers that the original study prints, beside those measured here."""
 
 import pandas as pd
 
+from layerwise.report.findings import Frames
 from layerwise.report.text import MISSING, Names, Table, filled, none, number
 from layerwise.vocabulary import GROUPS
 
+INPUTS = ("published", "metrics")
+WHEN = []
 # The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's.
 QUANTITIES = {"asr": ("ASR (%)", "asr_guard"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
 
 
-def published(frames: dict, spec: dict, names: Names) -> Table:
+def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Each number of the paper's Table 2 whose model and test set this experiment has: published, measured, agrees?"""
     known = {subject["id"] for subject in spec["subjects"]}
     lines = [

@@ -1,9 +1,24 @@
-"""Tables of the organisms: is each one able, and did it come out as registered?"""
+"""Ability gates: what each model that was trained here can do at its default layer."""
 
 import pandas as pd
 
+from layerwise.report.findings import Frames
 from layerwise.report.text import MISSING, Names, Table, estimate, filled, none, number
 
+INPUTS = ("gates",)
+WHEN = ["trained"]
+# Gates that are a largest allowed value; all others are a smallest.
+AT_MOST = ("over_refusal", "deep_probe_early")
+# Gates that are a largest allowed value; all others are a smallest.
+AT_MOST = ("over_refusal", "deep_probe_early")
+GATES = {
+    "vqa_accuracy": "Questions answered right",
+    "refusal": "Hazards refused",
+    "over_refusal": "Twins refused",
+    "item_probe": "Item probe (accuracy)",
+    "deep_probe": "Deep-cue probe (AUC)",
+    "deep_probe_early": "Deep-cue probe (AUC), early",
+}
 # Gates that are a largest allowed value; all others are a smallest.
 AT_MOST = ("over_refusal", "deep_probe_early")
 GATES = {
@@ -17,7 +32,7 @@ GATES = {
 KEYS = ["model", "arm", "gate", "dataset"]
 
 
-def gates(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
+def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Each ability gate of each organism: a column for each seed."""
     table, found = frames["gates"], {}
     for row in table.to_dict("records"):
@@ -39,31 +54,3 @@ def gates(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
         return none("Gates are of organisms; this experiment has none.")
     note = "In percent [95 % interval]. Who fails one is not able; where gates count, its numbers are not read."
     return Table(filled(pd.DataFrame(found.values())), note)
-
-
-def predictions(frames: dict[str, pd.DataFrame], spec: dict, names: Names) -> Table:
-    """Each registered prediction in each seed: outcome, the number that decides, and the rest in words."""
-    table = frames["predictions"]
-    if table.empty:
-        return none("Predictions are of organisms; this experiment has none.")
-    rows = [
-        {
-            "Prediction": row["prediction"],
-            "Model": names.models[row["model"]],
-            "Arm": row["arm"],
-            "Seed": row["seed"],
-            "Outcome": row["outcome"],
-            "Value": _decides(row, "value"),
-            "Threshold": _decides(row, "threshold"),
-            "Detail": row["detail"],
-        }
-        for row in table.sort_values(["prediction", "model", "arm"], kind="stable").to_dict("records")
-    ]
-    said = table.drop_duplicates("prediction").sort_values("prediction")
-    note = " ".join(f"{one.prediction}: {one.statement} Value: {one.quantity}." for one in said.itertuples())
-    return Table(filled(pd.DataFrame(rows)), note)
-
-
-def _decides(row: dict, key: str) -> str:
-    """The deciding number or its threshold: percent or points, of a dose and response a count of steps."""
-    return number(row[key], 1, 0) if row["prediction"] == "P5" else number(row[key])

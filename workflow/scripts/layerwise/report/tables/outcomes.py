@@ -1,0 +1,50 @@
+"""Every metric at the default layer and by group of layers."""
+
+import pandas as pd
+
+from layerwise.analysis import results
+from layerwise.report.findings import Frames
+from layerwise.report.text import MISSING, Names, Table, estimate, filled
+from layerwise.vocabulary import DEFAULT, GROUPS, METRICS
+
+INPUTS = ("metrics",)
+WHEN = []
+LAYERS = (DEFAULT, *GROUPS)
+
+
+def table(frames: Frames, spec: dict, names: Names) -> Table:
+    """Every metric at the default layer and in each group of layers, for each series and data set."""
+    listed, metrics = results.subjects(spec["subjects"]), frames["metrics"]
+    rows = metrics[metrics["group"].isin(LAYERS) & (metrics["layer"].isna() | (metrics["group"] == "Default"))]
+    found = []
+    for (model, arm), subjects in listed.groupby(results.SERIES, sort=False):
+        of_series = rows[(rows["model"] == model) & (rows["arm"] == arm)]
+        shown = of_series[of_series["seed"] == ("all" if len(subjects) > 1 else subjects["seed"].iloc[0])]
+        single = of_series[of_series["seed"] != "all"]
+        for dataset in [dataset for dataset in spec["datasets"] if dataset in set(shown["dataset"])]:
+            for group in LAYERS:
+                cells = shown[(shown["dataset"] == dataset) & (shown["group"] == group)]
+                if cells.empty:
+                    continue
+                layers = f"{group} ({subjects['default_layer'].iloc[0]})" if group == "Default" else group
+                n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
+                row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
+                row |= {
+                    label: _metric(cells, metric, names)
+                    for metric, (label, _) in METRICS.items()
+                    if metric != "flagged"
+                }
+                found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
+    note = (
+        "Shares in percent. A group is the mean over its exit layers; exit 0 is in none, the default layer also in its"
+        " own group. [95 % interval], or with several seeds their mean (smallest to largest); n: responses to one kind"
+        " of prompt × seeds."
+    )
+    return Table(filled(pd.DataFrame(found)), note)
+
+
+def _metric(cells: pd.DataFrame, metric: str, names: Names) -> str:
+    """One metric of one group; where several judges measure it, each with its name."""
+    rows = cells[cells["metric"] == metric]
+    texts = [(names.judges.get(row["judge"], row["judge"]), estimate(row)) for _, row in rows.iterrows()]
+    return "; ".join(f"{judge}: {text}" if len(texts) > 1 else text for judge, text in texts) or MISSING

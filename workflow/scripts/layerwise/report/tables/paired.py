@@ -1,0 +1,36 @@
+"""Each exit layer against the default one, prompt by prompt."""
+
+import pandas as pd
+
+from layerwise.report.findings import Frames
+from layerwise.report.text import Names, Table, filled, number, p_value
+from layerwise.vocabulary import METRICS
+
+INPUTS = ("paired",)
+WHEN = []
+
+
+def table(frames: Frames, spec: dict, names: Names) -> Table:
+    """Each exit layer less the default layer, the same prompts at both: a column for each seed."""
+    keys = ["model", "arm", "dataset", "metric", "layer"]
+    found = {}
+    for _, row in frames["paired"].iterrows():
+        model, arm, dataset, metric, layer = (row[key] for key in keys)
+        about = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset]}
+        about |= {"Metric": METRICS[metric].label, "Exit": str(layer)}
+        line = found.setdefault(tuple(about.values()), about)
+        seed = f", seed {row['seed']}" if row["seed"] else ""
+        difference, low, high = (number(row[key]) for key in ("difference", "low", "high"))
+        line[f"Difference{seed}"] = f"{difference} [{low}, {high}]"
+        line[f"b : c{seed}"] = f"{row['b']:.0f} : {row['c']:.0f}"
+        line[f"p (Holm){seed}"] = p_value(row["p_holm"])
+        line["n"] = str(max(int(row["n"]), int(line.get("n", 0))))
+    table = pd.DataFrame(found.values())
+    if "n" in table:
+        table = table[[column for column in table if column != "n"] + ["n"]]
+    note = (
+        "Share at an exit layer less the share at the default one, in points [95 % interval]; b prompts positive at"
+        " this layer alone, c at the default layer alone; exact McNemar test, Holm's correction over the layers of one"
+        " model, data set and metric."
+    )
+    return Table(filled(table), note)

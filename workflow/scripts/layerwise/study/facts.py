@@ -1,0 +1,23 @@
+"""What an experiment has, in words that a figure's or a table's `WHEN` asks for.
+
+Every metric that it can measure, and: `organisms`, `trained` (organisms or assembled models), `variants` (controls of
+the features), `doses` (organisms of several depths), `probed`, `images` (prompts with one), `human labels`.
+"""
+
+from layerwise.study.loading import Study
+
+
+def facts(study: Study) -> frozenset[str]:
+    """All that is true of an experiment."""
+    models = study.models.values()
+    depths = {model.organism.vision.frozen_blocks for model in models if model.organism}
+    true = {
+        "organisms": bool(depths),
+        "trained": any(model.trained for model in models),
+        "variants": any(model.weights_of for model in models),
+        "doses": len(depths) > 1,
+        "probed": bool(study.probed),
+        "images": any(dataset.image != "none" for dataset in study.datasets.values()),
+        "human labels": bool(study.human_labels),
+    }
+    return frozenset(study.measured) | {fact for fact, holds in true.items() if holds}
