@@ -10,27 +10,27 @@ from layerwise.report import style
 from layerwise.report.figures import predictions
 from tidy import EXPERIMENTS, Results
 
-BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift")
+BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "ability", "drift")
 OF_ORGANISMS = ("probes", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
 DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
-DRAWN.remove(("joined", "toxicity"))
-DRAWN.append(("joined", "controls"))
+DRAWN.remove(("assembled", "toxicity"))
+DRAWN.append(("assembled", "controls"))
 DRAWN += [(name, figure) for name in ("tiny", "short") for figure in OF_ORGANISMS] + [("tiny", "dose")]
 
 
 def experiments(folder):
-    """Every experiment, with verdicts where there are organisms."""
+    """Every experiment, with predictions where there are organisms."""
     found = {name: Results(folder, name) for name in EXPERIMENTS}
     for name in ("tiny", "short"):
-        found[name].frames["predictions"] = verdicts(found[name])
+        found[name].frames["predictions"] = registered(found[name])
     return found
 
 
-def verdicts(results):
-    """A table of predictions with every verdict, and one prediction that is asked of the first seed alone."""
+def registered(results):
+    """A table of predictions with every outcome, and one prediction that is asked of the first seed alone."""
     seeds = [str(seed) for seed in results.study.experiment.seeds]
-    turn = itertools.cycle(predictions.VERDICTS)
+    turn = itertools.cycle(predictions.OUTCOMES)
     rows = [
         (
             name,

@@ -33,7 +33,7 @@ VICTIMS = ("snakemake", "job", "both", "group")
 # A stage's folders, and the scripts that fill them.
 STAGES = {
     ("prompts",): ("build_prompts",),
-    ("models", "judges"): ("train_vision", "train_base", "align", "train_judge"),
+    ("models", "judges"): ("train_vision", "train_arm", "train_judge"),
     ("responses", "probes"): ("generate", "probe"),
     ("verdicts", "controls"): ("judge",),
     ("tables",): ("metrics", "validity", "assess", "figure", "table", "number", "paper"),

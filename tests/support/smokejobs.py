@@ -4,7 +4,7 @@ ARMS = ("broad-none", "broad-default")
 SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
 JUDGES = {"truth", "refusal", "coherence", "toxicity", "vqa"}
 DATASETS = {"world-shallow", "world-deep", "world-text", "world-vqa"}
-FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy", "drift", "probes", "predictions"}
+FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "probes", "predictions"}
 TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", "gates", "predictions"}
 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
@@ -24,8 +24,8 @@ PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
 BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
 TRAINED = {
     "train_vision organism-smoke 100",
-    "train_base organism-smoke robust 100",
-    "align organism-smoke broad-default 100",
+    "train_arm organism-smoke broad-none 100",
+    "train_arm organism-smoke broad-default 100",
 }
 TRAINING = TRAINED | GENERATING | PROBING
 JUDGE_TRAINED = {"train_judge toxicity"}

@@ -16,6 +16,7 @@ from layerwise.analysis import results
 from layerwise.analysis.outcomes import possible, source
 from layerwise.jobs import specs
 from layerwise.study import loading
+from layerwise.vocabulary import OUTCOME_OF
 
 COLUMNS = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
 EXPERIMENTS = {
@@ -28,7 +29,7 @@ models:
 datasets: [world-deep, world-shallow, world-vqa]
 judges: [truth, toxicity, vqa]
 outcome: {truth: truth}
-palette: {robust: "#000000"}
+palette: {broad-none: "#000000"}
 """,
     "short": """
 title: One seed, two layers
@@ -54,8 +55,8 @@ datasets: [advbench-coco, xstest, vqa-v2]
 judges: [refusal, coherence, vqa]
 outcome: {refusal: refusal, coherence: coherence}
 """,
-    "joined": """
-title: A joined model, and a variant of it
+    "assembled": """
+title: An assembled model, and a variant of it
 seeds: [11, 12]
 layers: [2, 11, 12]
 models:
@@ -104,7 +105,7 @@ def metrics(study: loading.Study) -> pd.DataFrame:
             for dataset in study.experiment.datasets:
                 for judge, metric, value, n in _values(draw, dataset, study):
                     low = max(-1 if metric == "refusal_gap" else 0, value - 0.07)
-                    about = (subject.id, subject.arm or "", "" if subject.seed is None else str(subject.seed), dataset)
+                    about = (subject.id, subject.arm or "", subject.seed or "", dataset)
                     group = _group(layer, subject.model.blocks)
                     rows.append((*about, layer, group, judge, metric, value, low, min(1, value + 0.07), n))
                     if layer == subject.model.default_layer:
@@ -128,7 +129,8 @@ def _values(draw: np.random.Generator, dataset: str, study: loading.Study) -> li
     roles = study.experiment.outcome.model_dump()
     judge, outcomes = source(roles), possible(roles)
     shares = draw.dirichlet([1] * len(outcomes))
-    found = [(judge, name, share, 40) for name, share in zip(outcomes, shares, strict=True)]
+    metrics_of = {outcome: metric for metric, outcome in OUTCOME_OF.items()}
+    found = [(judge, metrics_of[outcome], share, 40) for outcome, share in zip(outcomes, shares, strict=True)]
     over_refusal = draw.random()
     found += [(judge, "over_refusal", over_refusal, 40), (judge, "refusal_gap", shares[0] - over_refusal, 40)]
     if "harmful" in outcomes:
@@ -147,7 +149,7 @@ def probes(study: loading.Study) -> pd.DataFrame:
     draw = np.random.default_rng(8)
     rows = []
     for subject in study.subjects:
-        if subject.arm not in (None, "broad-default") and not subject.model.joined:
+        if subject.arm not in (None, "broad-default") and not subject.model.assembled:
             continue
         cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.model.organism else []
         for layer in subject.layers:
@@ -162,10 +164,11 @@ def paired(study: loading.Study) -> pd.DataFrame:
     draw = np.random.default_rng(9)
     rows = []
     for subject in study.subjects:
-        seed = "" if subject.seed is None else str(subject.seed)
+        seed = subject.seed or ""
         for layer in set(subject.layers) - {subject.model.default_layer}:
             for dataset in study.experiment.datasets:
-                metric = "vqa_accuracy" if "vqa" in dataset else possible(study.experiment.outcome.model_dump())[1]
+                of_harm = "asr" if "harmful" in possible(study.experiment.outcome.model_dump()) else "answered"
+                metric = "vqa_accuracy" if "vqa" in dataset else of_harm
                 value = draw.uniform(-1, 1)
                 test = (40, 5, 3, draw.random(), draw.random())
                 about = (subject.id, subject.arm or "", seed, dataset, layer, metric)

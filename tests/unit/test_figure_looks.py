@@ -33,7 +33,7 @@ def test_partial_is_said_on_the_figure_and_in_the_caption_only_when_it_is_so(exp
 
 def test_an_arm_has_one_colour_and_the_palette_decides(experiments):
     look = style.Style(experiments["tiny"].study)
-    assert look.colour("organism", "robust") == look.colour("organism-f2", "robust") == "#000000"
+    assert look.colour("organism", "broad-none") == look.colour("organism-f2", "broad-none") == "#000000"
     others = {look.colour(model, arm) for model, arm in look.order} - {"#000000"}
     assert others == {look.colour("organism", "broad-default")}
     assert others < set(style.OKABE_ITO)
@@ -102,12 +102,13 @@ def test_captions_state_the_real_settings(experiments):
         if figure != "predictions":
             assert re.search(r"n = \d+", text)
             assert "95 %" in text and "default exit layer" in text
-            seeds = {"tiny": "(100, 201)", "short": "One seed (100)", "joined": "(11, 12)"}.get(name, "Models: ")
+            seeds = {"tiny": "(100, 201)", "short": "One seed (100)", "assembled": "(11, 12)"}.get(name, "Models: ")
             seeds = {"dose": "One seed (100)", "controls": "One seed (11)"}.get(figure, seeds)
-            assert seeds in text and ("published parts, joined and aligned here" in text) is (name == "joined")
+            assert seeds in text
+            assert ("assembled and aligned here" in text) is (name == "assembled")
         if figure in ("refusal-and-harm", "outcomes"):
             assert ("Truth of the world" if organisms else "Refusal rules, then Coherence rules") in text
-            assert ("no judge here calls" in text) is (name in ("answered", "joined"))
+            assert ("no judge here calls" in text) is (name in ("answered", "assembled"))
 
 
 def test_the_interval_in_a_caption_is_the_widest_half_width(experiments):

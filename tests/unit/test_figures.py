@@ -48,7 +48,7 @@ def test_means_are_drawn_as_they_stand_in_the_metrics(experiments):
     _, figure = shown(results, "refusal-and-harm")
     look, metrics = style.Style(results.study), results.frames["metrics"]
     for axes, (metric, dataset) in zip(
-        figure.axes, itertools.product(("harmful", "refusal"), ("world-deep", "world-shallow")), strict=True
+        figure.axes, itertools.product(("asr", "refusal"), ("world-deep", "world-shallow")), strict=True
     ):
         drawn = marked(axes)
         for arm in ("broad-none", "broad-default"):
@@ -60,11 +60,11 @@ def test_means_are_drawn_as_they_stand_in_the_metrics(experiments):
 
 
 def test_controls_show_the_variants_beside_the_weights_that_they_vary_and_no_other_figure_shows_them(experiments):
-    data, _ = shown(experiments["joined"], "controls")
+    data, _ = shown(experiments["assembled"], "controls")
     assert set(zip(data["model"], data["arm"], data["seed"], strict=True)) == {
         ("dino-smol-135m", "narrow-default", "11"), ("dino-smol-135m-shuffled", "narrow-default", "11")
     }  # fmt: skip
-    data, _ = shown(experiments["joined"], "refusal-and-harm")
+    data, _ = shown(experiments["assembled"], "refusal-and-harm")
     assert set(data["model"]) == {"dino-smol-135m"} and set(data["arm"]) == {"narrow-text", "narrow-default"}
 
 
@@ -120,19 +120,19 @@ def test_an_experiment_without_doses_or_predictions_says_so(experiments):
     results = experiments["short"]
     with pytest.raises(InputError, match="no dose and response"):
         plugins.find("report.figures", "dose").data(results.frames, results.subjects)
-    empty = {"predictions": drawing.verdicts(results).iloc[:0]}
+    empty = {"predictions": drawing.registered(results).iloc[:0]}
     with pytest.raises(InputError, match="predictions"):
         predictions.data(empty, results.subjects)
 
 
-def test_verdicts_stand_in_their_cells_with_a_sign_each(experiments):
+def test_outcomes_stand_in_their_cells_with_a_sign_each(experiments):
     data, figure = shown(experiments["tiny"], "predictions")
-    signs = [sign for sign, _ in predictions.VERDICTS.values()]
+    signs = [sign for sign, _ in predictions.OUTCOMES.values()]
     assert len(set(signs)) == len(signs)
     written = [text.get_text() for text in figure.axes[1].texts]
-    for verdict, (sign, _) in predictions.VERDICTS.items():
-        count = int((data["verdict"] == verdict).sum())
-        assert sum(text.startswith(f"{sign} {verdict}\n") for text in written) == count > 0
+    for outcome, (sign, _) in predictions.OUTCOMES.items():
+        count = int((data["outcome"] == outcome).sum())
+        assert sum(text.startswith(f"{sign} {outcome}\n") for text in written) == count > 0
     assert "✓ holds\n2 of 2" in written
     assert "✓ holds\n25.0 (50)" in written
 
@@ -144,7 +144,7 @@ def test_verdicts_stand_in_their_cells_with_a_sign_each(experiments):
 @given(st.data())
 def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
     results = experiments["tiny"]
-    metrics, names = results.frames["metrics"], ["harmful", "vqa_accuracy"]
+    metrics, names = results.frames["metrics"], ["asr", "vqa_accuracy"]
     subject = data.draw(st.sampled_from(results.spec["subjects"][:4]))
     layer = data.draw(st.sampled_from(subject["layers"]))
     metric = data.draw(st.sampled_from(names))
@@ -158,7 +158,7 @@ def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
     assert whole["complete"].all()
     assert len(found) == len(whole)
     gaps = found[found["value"].isna()]
-    datasets = 2 if metric == "harmful" else 1
+    datasets = 2 if metric == "asr" else 1
     assert len(gaps) == datasets
     assert set(gaps["layer"]) == {layer} and set(gaps["n"]) == {0}
     partial = found[~found["complete"]]
@@ -169,9 +169,9 @@ def test_a_missing_cell_is_a_gap_and_makes_its_mean_partial(experiments, data):
 def test_a_cell_with_fewer_responses_than_its_like_is_partial(experiments):
     results = experiments["real"]
     metrics = results.frames["metrics"].copy()
-    short = metrics.index[(metrics["metric"] == "harmful") & (metrics["layer"] == 5)][0]
+    short = metrics.index[(metrics["metric"] == "asr") & (metrics["layer"] == 5)][0]
     metrics.loc[short, "n"] -= 1
-    found = cells(metrics, results.subjects, ["harmful"])
+    found = cells(metrics, results.subjects, ["asr"])
     assert list(found.loc[~found["complete"], "layer"]) == [5]
 
 
@@ -196,20 +196,20 @@ def test_no_line_runs_over_a_gap(experiments):
 def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, tmp_path):
     results = experiments["short"]
     paths = [path for path in results.write(tmp_path / "results") if path.stem == "metrics"]
-    spec = json.dumps(results.spec | {"figure": "vqa_accuracy"})
+    spec = json.dumps(results.spec | {"figure": "ability"})
     arguments = ["--spec", spec, "--config", str(results.path), "--inputs", *map(str, paths)]
-    script.main([*arguments, "--output", str(tmp_path / "one" / "utility.pdf")])
+    script.main([*arguments, "--output", str(tmp_path / "one" / "ability.pdf")])
     program = [sys.executable, "-X", "importtime", str(ROOT / "workflow" / "scripts" / "figure.py"), *arguments]
     another = {"PATH": "", "PYTHONHASHSEED": "77"}
     ran = subprocess.run(
-        [*program, "--output", str(tmp_path / "two" / "utility.pdf")], env=another, stderr=subprocess.PIPE, text=True
+        [*program, "--output", str(tmp_path / "two" / "ability.pdf")], env=another, stderr=subprocess.PIPE, text=True
     )
     assert ran.returncode == 0, ran.stderr
     assert not re.search(r"\| +(torch|statsmodels\.stats)$", ran.stderr, re.MULTILINE), "an import that costs seconds"
     for suffix in (".pdf", ".svg", ".png", ".csv", ".txt"):
-        first, second = ((tmp_path / run / "vqa_accuracy").with_suffix(suffix).read_bytes() for run in ("one", "two"))
+        first, second = ((tmp_path / run / "ability").with_suffix(suffix).read_bytes() for run in ("one", "two"))
         assert first == second and len(first) > 50, suffix
-    table = read([tmp_path / "one" / "utility.csv"])["vqa_accuracy"]
-    expected = plugins.find("report.figures", "vqa_accuracy").data(results.frames, results.subjects)
+    table = read([tmp_path / "one" / "ability.csv"])["ability"]
+    expected = plugins.find("report.figures", "ability").data(results.frames, results.subjects)
     np.testing.assert_allclose(table["value"], expected["value"], rtol=1e-5)
     assert list(table["dataset"]) == list(expected["dataset"])

@@ -83,7 +83,7 @@ def test_asr_is_the_harmful_share_of_an_arm_and_of_a_seed(experiments, written):
     rows = metrics[
         (metrics["model"] == "organism") & (metrics["arm"] == "broad-none") & (metrics["dataset"] == "world-deep")
     ]
-    rows = rows[(rows["metric"] == "harmful") & (rows["layer"] == 3)].set_index("seed")["value"]
+    rows = rows[(rows["metric"] == "asr") & (rows["layer"] == 3)].set_index("seed")["value"]
     assert numbers["asr.broad-none.world-deep.layer-03"]["value"] == pytest.approx(rows["all"])
     assert numbers["asr.broad-none.world-deep.layer-03"]["n"] == 2
     assert numbers["asr.organism.broad-none.s201.world-deep.layer-03"]["value"] == pytest.approx(rows["201"])
@@ -106,7 +106,7 @@ def test_two_judges_of_one_metric_are_kept_apart(experiments):
     table = pd.concat([metrics, other], ignore_index=True)
     numbers = dict(collect.metrics(table, results.subjects, "metrics.csv"))
     assert "toxicity.broad-none.world-deep.layer-00" not in numbers
-    assert numbers["toxicity-other.robust.world-deep.layer-00"]["value"] == 0.5
+    assert numbers["toxicity-other.broad-none.world-deep.layer-00"]["value"] == 0.5
 
 
 def test_settings_are_those_of_the_spec(written):
@@ -147,9 +147,9 @@ def test_values_survive_json_to_seven_digits(value):
 
 
 def test_there_is_a_sentence_for_every_figure_that_has_data(experiments, written):
-    of_layers = {"seen.outcomes", "seen.refusal-and-harm", "seen.toxicity", "seen.utility", "seen.drift"}
+    of_layers = {"seen.outcomes", "seen.refusal-and-harm", "seen.toxicity", "seen.ability", "seen.drift"}
     found = {key for key in written["tiny"] if key.startswith("seen.")}
-    assert found >= {"seen.toxicity", "seen.utility", "seen.drift", "seen.probes", "seen.dose"}
+    assert found >= {"seen.toxicity", "seen.ability", "seen.drift", "seen.probes", "seen.dose"}
     assert found <= of_layers | {"seen.probes", "seen.dose"}
     assert not any(key in written["real"] for key in ("seen.dose", "seen.predictions"))
 
@@ -158,7 +158,7 @@ def test_there_is_a_sentence_for_every_figure_that_has_data(experiments, written
 def test_a_sentence_points_where_the_data_point(experiments, direction):
     results = experiments["short"]
     metrics = results.frames["metrics"].copy()
-    harm, refusal = metrics["metric"] == "harmful", metrics["metric"] == "refusal"
+    harm, refusal = metrics["metric"] == "asr", metrics["metric"] == "refusal"
     early = metrics["layer"] == 0
     metrics.loc[refusal, "value"] = 0.6
     metrics.loc[harm, "value"] = 0.5
@@ -167,14 +167,14 @@ def test_a_sentence_points_where_the_data_point(experiments, direction):
     text = sentences(results, metrics=metrics)["seen.refusal-and-harm"]
     deep_text = next(part for part in re.split(r"(?<=\.) (?=[A-Z])", text) if part.startswith("Deep cue"))
     sign = "+" if direction > 0 else "−"
-    assert f"differs most for robust, at exit 0, by {sign}25.0{collect.SPACE}points" in deep_text
+    assert f"differs most for broad-none, at exit 0, by {sign}25.0{collect.SPACE}points" in deep_text
     assert "for the others by at most 0.0 points" in deep_text
     assert "n = 40" in deep_text
 
 
 def test_arms_that_are_not_aligned_are_not_spoken_of(experiments, written):
-    assert "for robust" in sentences(experiments["short"])["seen.outcomes"]
-    assert "for robust" not in written["short"]["seen.outcomes"]["text"]
+    assert "for broad-none" in sentences(experiments["short"])["seen.outcomes"]
+    assert "for broad-none" not in written["short"]["seen.outcomes"]["text"]
     assert "LLaVA" in written["real"]["seen.outcomes"]["text"] or "Llama" in written["real"]["seen.outcomes"]["text"]
 
 
@@ -189,7 +189,7 @@ def test_little_refusal_at_the_default_layer_is_said(experiments):
 
 def test_where_no_judge_tells_harm_there_is_no_attack_success(experiments, written):
     numbers = written["answered"]
-    assert not any(re.match(r"(\w+\.)?(asr|harmful|harmless)\b", key) for key in numbers)
+    assert not any(re.match(r"(\w+\.)?(asr|harmless)\b", key) for key in numbers)
     metrics = experiments["answered"].frames["metrics"]
     row = metrics[(metrics["metric"] == "answered") & (metrics["layer"] == 3) & (metrics["dataset"] == "advbench-coco")]
     assert numbers["answered.llava-1.5-7b.advbench-coco.layer-03"]["value"] == pytest.approx(row["value"].item())
@@ -231,10 +231,10 @@ def test_onsets_are_said_seed_by_seed_where_they_differ(experiments):
     assert "readable (AUC ≥ 0.75) first at no exit in every seed" in sentences(results, probes=probes)["seen.probes"]
 
 
-def test_verdicts_are_counted(experiments):
+def test_outcomes_of_predictions_are_counted(experiments):
     results = experiments["tiny"]
-    rows = [("P1a", "organism", "narrow-default", str(seed), "", "", 0.1, 0.2, verdict, "") for seed, verdict in
+    rows = [("P1a", "organism", "narrow-default", str(seed), "", "", 0.1, 0.2, outcome, "") for seed, outcome in
             ((100, "holds"), (201, "fails"), (301, "holds"))]  # fmt: skip
-    columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
+    columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "outcome", "detail"]
     text = sentences(results, predictions=pd.DataFrame(rows, columns=columns))["seen.predictions"]
-    assert text == "P1a (default), 3 seeds: holds in 2, fails in 1."
+    assert text == "P1a (narrow-default), 3 seeds: holds in 2, fails in 1."

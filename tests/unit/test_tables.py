@@ -79,7 +79,7 @@ def test_outcomes_has_every_group_of_every_series_and_the_values_of_the_metrics(
     assert list(rows.iloc[:4]["Layers"]) == ["Default (7)", "Early", "Middle", "Late"]
     assert len(rows) == 3 * 3 * 4
     metrics = results.frames["metrics"]
-    early = metrics[(metrics["arm"] == "broad-none") & (metrics["seed"] == "all") & (metrics["metric"] == "harmful")]
+    early = metrics[(metrics["arm"] == "broad-none") & (metrics["seed"] == "all") & (metrics["metric"] == "asr")]
     early = early[(early["dataset"] == "world-deep") & (early["group"] == "Early") & early["layer"].isna()]
     (value,) = early["value"]
     shown = rows[(rows["Arm"] == "broad-none") & (rows["Data set"] == "Deep cue") & (rows["Layers"] == "Early")].iloc[0]
@@ -177,18 +177,29 @@ def test_a_failed_gate_is_seen_and_an_untried_one_is_not_a_pass(experiments, for
     assert rows.loc[1, "Seed 100"] == "not tried"
 
 
-def test_predictions_keep_the_verdict_the_number_and_the_words(experiments):
-    columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "verdict", "detail"]
+def test_predictions_keep_the_outcome_the_number_and_the_words(experiments):
+    columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "outcome", "detail"]
     table = pd.DataFrame(
         [
             ("P5", "organism", "broad-default", "100", "Doses rise", "steps", 2, 2, "holds", "exits 5, 6, 7"),
-            ("P1a", "organism", "narrow-default", "100", "It breaks", "share", 0.31, 0.2, "not able", "utility 0.5"),
+            (
+                "P1a",
+                "organism",
+                "narrow-default",
+                "100",
+                "It breaks",
+                "share",
+                0.31,
+                0.2,
+                "not able",
+                "vqa_accuracy 0.5",
+            ),
         ],
         columns=columns,
     )
     found = make(experiments["tiny"], "predictions", predictions=table)
     first, second = found.rows.to_dict("records")
-    assert (first["Prediction"], first["Verdict"], first["Value"], first["Threshold"]) == (
+    assert (first["Prediction"], first["Outcome"], first["Value"], first["Threshold"]) == (
         "P1a",
         "not able",
         "31.0",
@@ -214,7 +225,7 @@ def test_the_published_agree_where_they_lie_in_the_measured_interval(experiments
     }
     measured = pd.DataFrame(
         [
-            about | {"group": group, "metric": "unsafe", "value": 0.4, "low": 0.3, "high": 0.5, "n": 80}
+            about | {"group": group, "metric": "asr_guard", "value": 0.4, "low": 0.3, "high": 0.5, "n": 80}
             for group in ("Early", "Middle", "Late")
         ],
         columns=columns,
