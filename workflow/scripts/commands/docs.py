@@ -1,20 +1,22 @@
-"""Write config/README.md: every key of every configuration file, from the models that check them.
+"""Write config/README.md and config/schema/: every key of every configuration file, from the models that check them.
 
-python workflow/scripts docs            writes config/README.md
-python workflow/scripts docs --check    says whether it is up to date, and writes nothing
+python workflow/scripts docs            writes both
+python workflow/scripts docs --check    says whether they are up to date, and writes nothing
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from layerwise.errors import InputError
 from layerwise.files import atomic
-from layerwise.study import config, recipes, settings, sources
+from layerwise.study import config, recipes, schemas, settings, sources
 from layerwise.study.yamlfile import ID
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "config" / "README.md"
+SCHEMAS = ROOT / "config" / "schema"
 HEAD = """\
 # Configuration
 
@@ -173,12 +175,22 @@ def bounds(field: dict) -> str:
     return "".join(f" {sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field)
 
 
+def pages() -> dict[Path, str]:
+    """All that is written, by its path."""
+    found = {PAGE: page()}
+    for kind in schemas.KINDS:
+        text = json.dumps(schemas.schema(kind), indent=1, ensure_ascii=False)
+        found[SCHEMAS / f"{kind}.json"] = text + "\n"
+    return found
+
+
 def main(argv: list[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--check", action="store_true", help="write nothing; fail when the page is out of date")
-    text = page()
-    if not options.parse_args(argv).check:
-        with atomic(PAGE) as stream:
-            stream.write(text)
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        raise InputError("config/README.md is out of date. Run: make docs")
+    options.add_argument("--check", action="store_true", help="write nothing; fail when one is out of date")
+    check = options.parse_args(argv).check
+    for path, text in pages().items():
+        if not check:
+            with atomic(path) as stream:
+                stream.write(text)
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise InputError(f"{path.relative_to(ROOT)} is out of date. Run: make docs")
