@@ -1,4 +1,4 @@
-"""Gates and predictions of joined models: each prediction made to hold, to fail, and to be untestable."""
+"""Gates and predictions of assembled models: each prediction made to hold, to fail, and to be untestable."""
 
 import pandas as pd
 import pytest
@@ -21,7 +21,7 @@ EXPECTED = {
 
 def subject(arm, weights_of=None):
     return {
-        **{"name": f"m.{arm}.s1", "id": "m" if weights_of is None else "v", "arm": arm, "seed": 1, "blocks": 12},
+        **{"name": f"m.{arm}.s1", "id": "m" if weights_of is None else "v", "arm": arm, "seed": "1", "blocks": 12},
         **{"default_layer": DEFAULT, "weights_of": weights_of, "frozen_blocks": None, "layers": list(LAYERS)},
     }
 
@@ -51,15 +51,15 @@ def found(changed=None, sight=SIGHT, subjects=None):
     return tried, predictions(evidence, tried, True)
 
 
-def verdicts(**options):
+def outcomes(**options):
     table = found(**options)[1]
-    return {(row.prediction, row.arm): row.verdict for row in table.itertuples()}
+    return {(row.prediction, row.arm): row.outcome for row in table.itertuples()}
 
 
 def test_what_was_registered_holds_where_it_came_out():
     tried, table = found()
     assert tried["passed"].all() and set(tried["gate"]) == {"vqa_accuracy", "refusal", "over_refusal"}
-    assert set(table["verdict"]) == {"holds"}
+    assert set(table["outcome"]) == {"holds"}
     assert list(table["prediction"]) == ["W1", "W2", "W2", "W3"]
     assert table["value"].tolist() == pytest.approx([0.65, 0.0, 0.0, 0.25])
 
@@ -77,30 +77,30 @@ def test_what_was_registered_holds_where_it_came_out():
     ],
 )
 def test_each_prediction_can_fail_alone(changed, fails):
-    said = verdicts(changed=changed)
+    said = outcomes(changed=changed)
     assert said.pop(fails) == "fails" and set(said.values()) == {"holds"}
 
 
 def test_where_every_exit_sees_there_is_nothing_to_test():
-    said = verdicts(sight=dict.fromkeys(LAYERS, 0.9))
+    said = outcomes(sight=dict.fromkeys(LAYERS, 0.9))
     assert (
-        said["W1", "narrow-text"] == said["W3", "narrow-default"] == "not tested"
+        said["W1", "narrow-text"] == said["W3", "narrow-default"] == "not testable"
         and said["W2", "narrow-default"] == "holds"
     )
 
 
 def test_ability_comes_first_and_who_learned_without_images_is_not_asked_to_refuse_beside_one():
     changed = {("narrow-default", "over_refusal", DEFAULT): 0.3}
-    assert verdicts(changed=changed)["W2", "narrow-default"] == "not able"
+    assert outcomes(changed=changed)["W2", "narrow-default"] == "not able"
     tried, _ = found()
     assert "refusal" not in set(tried.loc[tried["arm"] == "narrow-text", "gate"])
 
 
 def test_a_missing_exit_or_arm_is_said():
-    assert verdicts(changed={("narrow-default", "refusal", 9): None})["W2", "narrow-default"] == "not tested"
+    assert outcomes(changed={("narrow-default", "refusal", 9): None})["W2", "narrow-default"] == "not testable"
     table = found(subjects=[subject("narrow-default")])[1]
     row = table[table["prediction"] == "W1"].iloc[0]
-    assert row["verdict"] == "not tested" and "arm text" in row["detail"]
+    assert row["outcome"] == "not testable" and "arm narrow-text" in row["detail"]
 
 
 def test_a_variant_of_other_weights_is_a_control_and_predicts_nothing():
