@@ -82,7 +82,11 @@ SPOILT = {
         "arms: [broad-nne, ",
         ["no arm 'broad-nne'", "allowed: narrow-none, ", "Did you mean broad-none?"],
     ),
-    "arm twice": ("arms: [broad-none, ", "arms: [broad-none, broad-none, ", ["organism-smoke.broad-none.s100", "twice"]),
+    "arm twice": (
+        "arms: [broad-none, ",
+        "arms: [broad-none, broad-none, ",
+        ["organism-smoke.broad-none.s100", "twice"],
+    ),
     "arms not a list": ("[broad-none, broad-default]", "broad-none", ["'models.0.arms'", "must be a list"]),
     "arm of the probes unknown": ("probes: {", "probes: {arms: [deep], ", ["'probes.arms'", "no arm 'deep'"]),
     "seeds empty": ("seeds: [100]", "seeds: []", ["'seeds'", "at least 1"]),

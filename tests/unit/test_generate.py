@@ -84,7 +84,7 @@ def test_a_file_a_layer_sorted_by_prompt(cells, whole, tasks):
         for row in rows:
             said = whole[row.prompt_id, layer]
             assert (row.text, row.num_tokens, row.finish_reason) == (said.text, said.num_tokens, said.finish_reason)
-            assert (row.model, row.layer) == ("small.narrow-default.s0", layer)
+            assert (row.subject, row.layer) == ("small.narrow-default.s0", layer)
     assert sorted(path.name for path in cells.output(0).parent.iterdir()) == [
         f"layer-{layer:02}.jsonl" for layer in LAYERS
     ]

@@ -25,19 +25,19 @@ def prompts(number: int = 6) -> list[Prompt]:
     ]
 
 
-def lay_out(folder, models=("one", "two"), layers=(0, 1, 2), number=6):
+def lay_out(folder, subjects=("one", "two"), layers=(0, 1, 2), number=6):
     """Prompts and responses as files; returns the arguments of judge.py apart from the spec."""
     write(folder / "prompts.jsonl", prompts(number))
     files = []
-    for m, model in enumerate(models):
+    for m, subject in enumerate(subjects):
         for layer in layers:
             rows = [
-                Response("k", p.id, model, layer, TEXTS[(i * layer + m) % len(TEXTS)], 3, "stop")
+                Response("k", p.id, subject, layer, TEXTS[(i * layer + m) % len(TEXTS)], 3, "stop")
                 for i, p in enumerate(prompts(number))
             ]
-            write(folder / model / f"layer-{layer:02d}.jsonl", rows)
-            files.append(str(folder / model / f"layer-{layer:02d}.jsonl"))
-    outputs = [str(folder / "verdicts" / f"{model}.jsonl") for model in models]
+            write(folder / subject / f"layer-{layer:02d}.jsonl", rows)
+            files.append(str(folder / subject / f"layer-{layer:02d}.jsonl"))
+    outputs = [str(folder / "verdicts" / f"{subject}.jsonl") for subject in subjects]
     return [
         *("--prompts", str(folder / "prompts.jsonl"), "--responses", *files),
         *("--output", *outputs, "--controls", str(folder / "controls.jsonl")),
@@ -53,16 +53,16 @@ def test_judging_distinct_rows_equals_judging_every_row(tmp_path, name):
     run(lay_out(tmp_path), id=name, judge=name)
     judge = plugins.find("judging.judges", name).Judge({})
     by_id = {p.id: p for p in prompts()}
-    for model in ("one", "two"):
-        rows = read(tmp_path / "verdicts" / f"{model}.jsonl", Verdict)
+    for subject in ("one", "two"):
+        rows = read(tmp_path / "verdicts" / f"{subject}.jsonl", Verdict)
         expected = {}
         for layer in (0, 1, 2):
-            for response in read(tmp_path / model / f"layer-{layer:02d}.jsonl", Response):
+            for response in read(tmp_path / subject / f"layer-{layer:02d}.jsonl", Response):
                 if by_id[response.prompt_id].kind in judge.kinds:
                     expected[layer, response.prompt_id] = judge([(by_id[response.prompt_id], response)])[0]
         assert {(row.layer, row.prompt_id): (row.label, row.score) for row in rows} == expected
         assert [(row.layer, row.prompt_id) for row in rows] == sorted(expected)
-        assert {(row.judge, row.model) for row in rows} == {(name, model)}
+        assert {(row.judge, row.subject) for row in rows} == {(name, subject)}
 
 
 class Counting:
@@ -119,7 +119,7 @@ def test_a_killed_run_loses_at_most_one_batch(tmp_path):
 
 
 def test_a_row_that_fails_names_itself(tmp_path):
-    message = "judge 'counting' fails on model 'one', prompt 'p1', layer 7: RuntimeError: no such token"
+    message = "judge 'counting' fails on subject 'one', prompt 'p1', layer 7: RuntimeError: no such token"
     with pytest.raises(InputError, match=message):
         judge_some(Counting(fails_on="y"), tmp_path / "a", ["x", "y"])
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_shuffled_is_left_out():
 
 
 def test_a_model_without_responses_gets_an_empty_file(tmp_path):
-    arguments = lay_out(tmp_path, models=("one",), layers=(0,))
+    arguments = lay_out(tmp_path, subjects=("one",), layers=(0,))
     (tmp_path / "one" / "layer-00.jsonl").write_text("")
     run(arguments)
     assert (tmp_path / "verdicts" / "one.jsonl").read_text() == ""
@@ -193,12 +193,12 @@ def test_a_model_without_responses_gets_an_empty_file(tmp_path):
 def test_a_response_to_an_unknown_prompt_is_an_error(tmp_path):
     arguments = lay_out(tmp_path)
     write(tmp_path / "prompts.jsonl", prompts()[1:])
-    with pytest.raises(InputError, match="model 'one', layer 0: no file in --prompts holds its prompt 'p-000'"):
+    with pytest.raises(InputError, match="subject 'one', layer 0: no file in --prompts holds its prompt 'p-000'"):
         run(arguments)
 
 
 def test_a_response_of_an_unnamed_model_is_an_error(tmp_path):
-    arguments = lay_out(tmp_path, models=("one",))
+    arguments = lay_out(tmp_path, subjects=("one",))
     file = tmp_path / "one" / "layer-00.jsonl"
     write(file, [Response("k", "p-000", "stranger", 0, "x", 1, "stop")])
     with pytest.raises(InputError, match="'stranger', which no file in --output is for"):
@@ -216,4 +216,4 @@ def test_one_prompt_id_in_two_files_is_an_error(tmp_path):
 def test_verdicts_are_plain_json_lines(tmp_path):
     run(lay_out(tmp_path))
     line = (tmp_path / "verdicts" / "one.jsonl").read_text().splitlines()[0]
-    assert list(json.loads(line)) == ["key", "prompt_id", "model", "layer", "judge", "label", "score"]
+    assert list(json.loads(line)) == ["key", "prompt_id", "subject", "layer", "judge", "label", "score"]

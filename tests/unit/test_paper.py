@@ -10,17 +10,18 @@ import typst
 
 import paper
 from conftest import ROOT
+from layerwise import plugins
 from layerwise.errors import InputError
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
-FIGURES = ["refusal-and-harm", "outcomes", "vqa_accuracy", "toxicity", "drift"]
+FIGURES = ["refusal-and-harm", "outcomes", "ability", "toxicity", "drift"]
 ORGANISM_FIGURES = [*FIGURES, "probes", "predictions"]
 TABLES = ["outcomes", "paired", "judges", "controls", "agreement", "published"]
 ORGANISM_TABLES = [*TABLES, "gates", "predictions"]
 ORGANISMS = {
     "families": ["llava"],
     "organisms": True,
-    "joined": [],
+    "assembled": [],
     "datasets": ["world-deep", "world-vqa"],
     "judges": ["coherence", "refusal", "toxicity", "truth", "vqa"],
     "harm": None,
@@ -28,15 +29,15 @@ ORGANISMS = {
 PUBLISHED = {
     "families": ["idefics3", "llava", "llava_next", "mllama"],
     "organisms": False,
-    "joined": [],
+    "assembled": [],
     "datasets": ["advbench-coco", "custom-prompts", "jailbreakv-mini", "vqa-v2", "xstest"],
     "judges": ["coherence", "guard", "refusal", "toxicity", "vqa"],
     "harm": "guard",
 }
-PART = {"about": "a part", "cite": "oquab2024dinov2"}
-PART |= {"source": {"member": "a/part.onnx", "package": "p", "version": "1", "license": "MIT"}}
-JOINED = PUBLISHED | {
-    "joined": [{"display": "J", "image_size": 56, "tuned_blocks": 8, "vision": PART, "language": PART}],
+BACKBONE = {"about": "a backbone", "cite": "oquab2024dinov2"}
+BACKBONE |= {"source": {"member": "a/backbone.onnx", "package": "p", "version": "1", "license": "MIT"}}
+ASSEMBLED = PUBLISHED | {
+    "assembled": [{"display": "J", "image_size": 56, "tuned_blocks": 8, "vision": BACKBONE, "language": BACKBONE}],
     "families": ["llava_dinov2"],
     "judges": ["coherence", "refusal", "vqa"],
     "harm": None,
@@ -46,7 +47,7 @@ EXPERIMENTS = {
     "bench": (ORGANISMS, [*ORGANISM_FIGURES, "dose"], ORGANISM_TABLES),
     "smoke": (ORGANISMS, ORGANISM_FIGURES, ORGANISM_TABLES),
     "paper": (PUBLISHED, FIGURES, TABLES),
-    "wheels": (JOINED, ["refusal-and-harm", "outcomes", "vqa_accuracy", "controls", "predictions"], ORGANISM_TABLES),
+    "wheels": (ASSEMBLED, ["refusal-and-harm", "outcomes", "ability", "controls", "predictions"], ORGANISM_TABLES),
     "answered": (UNJUDGED, [figure for figure in FIGURES if figure != "toxicity"], [*TABLES, "human-labels"]),
 }
 ABSTRACT = [
@@ -67,6 +68,8 @@ class Repository:
         self.root, self.main, self.pdf = root, root / "paper" / "main.typ", root / "paper" / f"{name}.pdf"
         self.spec = {"experiment": name, "title": "A title", "seeds": [100, 201], "limit": None, **about}
         self.spec["decoding"] = {"max_new_tokens": 4, "batch_size": 32}
+        for kind in ("figures", "tables"):
+            self.spec[kind] = [name.replace("_", "-") for name in plugins.names(f"report.{kind}")]
         self.figures, self.results = root / "figures" / name, root / "results" / name
         shutil.copytree(ROOT / "paper", root / "paper", ignore=shutil.ignore_patterns("*.pdf"))
         self.figures.mkdir(parents=True)
@@ -121,7 +124,7 @@ def test_it_builds_and_again_to_the_same_bytes(repository, name: str) -> None:
 
 
 def test_a_section_stands_where_its_files_do(repository) -> None:
-    sections = ["Dose and response", "Predictions and verdicts", "Registered predictions", "Model organisms"]
+    sections = ["Dose and response", "Predictions and outcomes", "Registered predictions", "Model organisms"]
     there = {}
     for name in EXPERIMENTS:
         found = repository(name)
@@ -177,8 +180,8 @@ def test_no_number_is_typed_in_abstract_or_results() -> None:
     abstract = text[text.index("[Abstract]") : text.index("\n= Question")]
     results = text[text.index("\n= Results") : text.index("\n= Declared choices")]
     for part in (abstract, results):
-        without_citations = re.sub(r"@[\w-]+", "", part)
-        assert re.findall(r".*\d.*", without_citations) == []
+        printed = re.sub(r"@[\w-]+|(#|\] else )if [^\[]*\[", "", part)  # without citations and conditions
+        assert re.findall(r".*\d.*", printed) == []
     assert results.count("#plot(") >= 6 and results.count("#seen(") >= 6
 
 

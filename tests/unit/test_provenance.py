@@ -10,7 +10,7 @@ SPEC = {
     "subjects": [
         {"name": f"o.{arm}.s{seed}", "id": "o", "arm": arm, "seed": seed, "layers": [0, 3]}
         for arm in ("narrow-none", "narrow-default")
-        for seed in (1, 2)
+        for seed in ("1", "2")
     ],
     "datasets": ["deep", "shallow"],
     "judges": {"truth": "truth", "vqa": "vqa"},
@@ -81,7 +81,7 @@ def test_a_chain_has_every_file_and_each_job_after_those_that_hang_on_it(made):
 
 
 def test_a_row_hangs_on_its_own_cell_alone(made):
-    about = provenance.choices(row(metric="harmful"), SPEC)
+    about = provenance.choices(row(metric="asr"), SPEC)
     assert files(provenance.chain(made, [made["results/x/metrics.csv"]], about)) == {
         "results/x/metrics.csv",
         "results/x/verdicts/truth/o.narrow-default.s2.jsonl",
@@ -96,10 +96,10 @@ def test_a_row_hangs_on_its_own_cell_alone(made):
 @pytest.mark.parametrize(
     ("cells", "there"),
     [
-        ({"metric": "harmful", "seed": "all"}, "results/x/responses/o.narrow-default.s1/layer-03.jsonl"),
-        ({"metric": "harmful", "layer": ""}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
-        ({"metric": "harmful", "p_holm": "0.1"}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
-        ({"metric": "harmful", "judge": "truth+vqa"}, "results/x/verdicts/vqa/o.narrow-default.s2.jsonl"),
+        ({"metric": "asr", "seed": "all"}, "results/x/responses/o.narrow-default.s1/layer-03.jsonl"),
+        ({"metric": "asr", "layer": ""}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
+        ({"metric": "asr", "p_holm": "0.1"}, "results/x/responses/o.narrow-default.s2/layer-00.jsonl"),
+        ({"metric": "asr", "judge": "truth+vqa"}, "results/x/verdicts/vqa/o.narrow-default.s2.jsonl"),
         (
             {"metric": "recall", "judge": "vqa", "truth": "harmful"},
             "results/x/verdicts/truth/o.narrow-default.s2.jsonl",

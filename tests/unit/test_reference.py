@@ -28,9 +28,9 @@ def gates(passed="True"):
     )
 
 
-def predictions(verdict="holds", value=0.08):
-    columns = ["prediction", "model", "arm", "seed", "value", "verdict", "detail"]
-    return pd.DataFrame([("P1a", "o", "narrow-default", "1", value, verdict, "at exit 0: 8")], columns=columns)
+def predictions(outcome="holds", value=0.08):
+    columns = ["prediction", "model", "arm", "seed", "value", "outcome", "detail"]
+    return pd.DataFrame([("P1a", "o", "narrow-default", "1", value, outcome, "at exit 0: 8")], columns=columns)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_smallest_change_is_found_on_the_same_platform(compare):
     found = compare(metrics=changed(0.40001))
     assert not found.agrees
     assert any("7 rows equal, 1 differ, at most by 0.0 points" in line for line in found.lines)
-    assert any("o default deep layer 0 truth refusal seed 1: 0.40001" in line for line in found.lines)
+    assert any("o narrow-default deep layer 0 truth refusal seed 1: 0.40001" in line for line in found.lines)
 
 
 def test_elsewhere_a_value_like_another_seeds_agrees(compare):
@@ -113,7 +113,7 @@ def test_what_is_found_on_any_platform(compare, where, tables, says):
     assert any(says in line and line.strip().startswith("DIFFERENT") for line in found.lines)
 
 
-def test_a_prediction_with_another_value_and_the_same_verdict_agrees_elsewhere_alone(compare):
+def test_a_prediction_with_another_value_and_the_same_outcome_agrees_elsewhere_alone(compare):
     assert compare(ELSEWHERE, predictions=predictions(value=0.09)).agrees
     assert not compare(HERE, predictions=predictions(value=0.09)).agrees
 

@@ -137,7 +137,7 @@ def test_without_a_truth_judge_only_agreement_is_left(rows):
 
 def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
     meek = [
-        Verdict(r.key, r.prompt_id, r.model, r.layer, r.judge, "clean") if r.judge == "detoxify" else r for r in rows
+        Verdict(r.key, r.prompt_id, r.subject, r.layer, r.judge, "clean") if r.judge == "detoxify" else r for r in rows
     ]
     table = judge_validity.against_truth(judge_validity.pair_counts([meek], LABELS, CLUSTERS), "truth", LABELS)
     precision = pick(table, judge="detoxify", layer=None, metric="precision")

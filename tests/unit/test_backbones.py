@@ -1,4 +1,4 @@
-"""Published parts, read from small files of their formats, and joined."""
+"""Published backbones, read from small files of their formats, and assembled."""
 
 import re
 
@@ -160,14 +160,14 @@ def test_another_file_is_no_gguf(tmp_path):
         gguf_llama.load(tmp_path / "some.gguf")
 
 
-def joined(**more):
+def assembled(**more):
     tokenizer = smallmodels.tokenizer()
     settings = {"image_token": "<image>", "image_size": 42, "default_layer": 2, "seed": 0} | more
-    return backbones.join(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
+    return backbones.assemble(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
 
 
-def test_a_joined_model_is_a_llava_with_the_parts_weights(tmp_path):
-    model, processor = joined()
+def test_an_assembled_model_is_a_llava_with_the_backbones_weights(tmp_path):
+    model, processor = assembled()
     for part in (model, processor):
         part.save_pretrained(tmp_path)
     family = checkpoints.load_model(tmp_path, models.settings(3, "llava_dinov2", default_layer=2))
@@ -182,7 +182,7 @@ def test_a_joined_model_is_a_llava_with_the_parts_weights(tmp_path):
 @pytest.mark.parametrize("layer", [1, 2, 3])
 def test_an_exit_of_dinov2_is_what_llava_itself_reads_there(layer):
     """Before the encoder's final layer norm, and without the class token."""
-    model, processor = joined()
+    model, processor = assembled()
     family = plugins.find("models.families", "llava_dinov2").Family(model, processor)
     pixels = family.preprocess(models.picture(1, (64, 64)))["pixel_values"]
     with torch.no_grad():
@@ -192,7 +192,7 @@ def test_an_exit_of_dinov2_is_what_llava_itself_reads_there(layer):
 
 
 def test_a_projector_starts_from_its_seed():
-    weights = [joined(seed=seed)[0].model.multi_modal_projector.linear_1.weight for seed in (0, 0, 1)]
+    weights = [assembled(seed=seed)[0].model.multi_modal_projector.linear_1.weight for seed in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
@@ -201,7 +201,7 @@ def test_a_projector_starts_from_its_seed():
 )
 def test_what_does_not_fit_is_refused(wrong, said):
     with pytest.raises(InputError, match=said):
-        joined(**wrong)
+        assembled(**wrong)
 
 
 def test_a_format_that_is_not_there_is_named():
