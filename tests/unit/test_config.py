@@ -85,7 +85,7 @@ SPOILT = {
     "arm twice": (
         "arms: [broad-none, ",
         "arms: [broad-none, broad-none, ",
-        ["organism-smoke.broad-none.s100", "twice"],
+        ["smoke.broad-none.s100", "twice"],
     ),
     "arms not a list": ("[broad-none, broad-default]", "broad-none", ["'models.0.arms'", "must be a list"]),
     "arm of the probes unknown": ("probes: {", "probes: {arms: [deep], ", ["'probes.arms'", "no arm 'deep'"]),

@@ -43,9 +43,12 @@ def every_spec(project, experiment="bench"):
         found[f"generate {subject.name}"] = every.generate(subject)
         found[f"probe {subject.name}"] = every.probe(subject)
         if subject.arm:
-            found[f"train_vision {subject.id}.s{subject.seed}"] = every.train_vision(subject.id, subject.seed)
-            stage = every.align if subject.arm in arms.ALIGNED else every.train_base
-            found[f"train {subject.name}"] = stage(subject.id, subject.arm, subject.seed)
+            base = subject.seed.partition("a")[0]
+            if subject.model.organism:
+                found[f"train_vision {subject.id}.s{base}"] = every.train_vision(subject.id, int(base))
+            for arm in arms.lineage(subject.model.arms, subject.arm):
+                seed = arms.seed_of(subject.model.arms, arm, subject.seed)
+                found[f"train {subject.id}.{arm}.s{seed}"] = every.train_arm(subject.id, arm, seed)
     return found
 
 
@@ -105,11 +108,53 @@ def test_names_and_colours_decide_nothing(project):
     assert not changed(before, every_spec(project))
 
 
-def test_steps_of_a_stage_decide_for_that_stage(project):
+def test_steps_of_a_stage_decide_for_the_arms_that_go_through_it(project):
     before = every_spec(project)
-    edit(project / "config/models/organism.yaml", "{recipe: llava}", "{recipe: llava, language: {safety_steps: 190}}")
-    jobs = changed(before, every_spec(project))
-    assert jobs and all(job.startswith("train organism") and ".default" in job for job in jobs)
+    edit(
+        project / "config/models/organism.yaml",
+        "{recipe: llava}",
+        "{recipe: llava, language: {steps: {safety: 190}}}",
+    )
+    # Of the arms that are tuned to refuse, the random ones have steps of their own.
+    jobs = {job for job in before if job.startswith("train ") and "-default." in job}
+    assert changed(before, every_spec(project)) == jobs
+
+
+@pytest.mark.parametrize("steps", [300, 500])
+def test_steps_of_an_arm_decide_for_that_arm(project, steps):
+    before = every_spec(project)
+    own = "broad-random: {from: broad-none, method: sft, exits: all, steps: "
+    edit(project / "config/models/organism.yaml", f"{own}400}}", f"{own}{steps}}}")
+    seeds = (401, 402, 403)
+    assert changed(before, every_spec(project)) == {f"train organism.broad-random.s{seed}" for seed in seeds}
+
+
+@pytest.mark.parametrize(
+    ("exits", "layers", "images"),
+    [("default", [7], True), ("all", [*range(9)], True), ("[8, 0, 3]", [0, 3, 8], True), ("none", [7], False)],
+)
+def test_a_spec_names_the_exit_layers_that_an_arm_sees(project, exits, layers, images):
+    arm = "broad-default: {from: broad-none, method: sft, exits: "
+    edit(project / "config/models/organism.yaml", f"{arm}default}}", f"{arm}{exits}}}")
+    spec = json.loads(every_spec(project)["train organism.broad-default.s401"])
+    assert (spec["layers"], spec["images"], spec["method"], spec["steps"]) == (layers, images, "sft", {"safety": 200})
+
+
+def test_an_arm_is_trained_with_its_own_part_of_a_seed(project):
+    found = {job: json.loads(spec) for job, spec in every_spec(project, "wheels").items()}
+    trained = {job.removeprefix("train dino-smol-135m."): spec for job, spec in found.items() if "train d" in job}
+    assert trained["narrow-none.s11"]["seed"] == 11 and "narrow-none.s11a12" not in trained
+    tuned = [trained[f"narrow-default.s{seed}"] for seed in ("11", "11a12", "11a13")]
+    assert [spec.pop("seed") for spec in tuned] == [11, 12, 13]
+    assert tuned[0] == tuned[1] == tuned[2]
+
+
+def test_an_arm_goes_through_the_stage_of_its_method_alone(project):
+    found = every_spec(project, "wheels")
+    base, tuned = (json.loads(found[f"train dino-smol-135m.narrow-{arm}.s11"]) for arm in ("none", "default"))
+    assert (set(base["steps"]), base["stage"]["learns"]) == ({"projector"}, "projector")
+    assert (set(tuned["steps"]), tuned["stage"]["learns"]) == ({"alignment"}, 10)
+    assert base["stage"]["refused"] is None and tuned["stage"]["refused"] == "harmful"
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,18 @@ import json
 import random
 from pathlib import Path
 
-import align
 import numpy as np
 import pytest
 import torch
-import train_base
 
+import train_arm
 import train_vision
+from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 from layerwise.models import checkpoints
 from layerwise.models.organisms import llava
-from layerwise.training import language as teaching
-from layerwise.training import loop
+from layerwise.training import loop, methods, organisms
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
 from layerwise.training.vision import train_vision as vision_stage
 from layerwise.world import language, world
@@ -35,9 +34,7 @@ ORGANISM = {
         "relation_steps": 3,
     }
     | SETTINGS,
-    "language": {"blocks": 2, "width": 16, "mlp": 32, "heads": 2, "images": 20, "caption_steps": 3}
-    | {"instruction_steps": 3, "safety_steps": 3, "layerwise_safety_steps": 4}
-    | SETTINGS,
+    "language": {"blocks": 2, "width": 16, "mlp": 32, "heads": 2, "images": 20} | SETTINGS,
 }
 DEFAULT_LAYER = 3
 
@@ -126,21 +123,6 @@ def test_a_batch_says_what_was_drawn(scenes):
 # Stages
 
 
-@pytest.mark.parametrize(
-    ("arm", "layers"),
-    [
-        ("narrow-none", [7]),
-        ("broad-none", [*range(9)]),
-        ("narrow-default", [7]),
-        ("broad-default", [7]),
-        ("narrow-random", [*range(9)]),
-        ("broad-random", [*range(9)]),
-    ],
-)
-def test_which_exit_layers_an_arm_sees(arm, layers):
-    assert teaching.layers_of(arm, 7, 8) == layers
-
-
 def test_the_second_vision_stage_moves_only_the_blocks_between_the_frozen_ones_and_the_default_exit():
     def trained(relation_steps):
         organism = ORGANISM | {"vision": ORGANISM["vision"] | {"relation_steps": relation_steps}}
@@ -158,30 +140,32 @@ def test_only_the_exit_layers_of_the_stage_are_encoded(monkeypatch):
     runs = [0] * len(blocks)
     for number, block in enumerate(blocks):
         block.register_forward_hook(lambda *_, number=number: runs.__setitem__(number, runs[number] + 1))
-    cache = teaching.encode(llava, model, [2], 20, seed=0)
+    cache = organisms.encode(llava, model, [2], 20, seed=0)
     assert cache.states.shape == (1, 20, 25, 16)
     assert runs == [1, 1, 0, 0]
 
 
 def test_too_few_training_images_are_an_input_error():
     with pytest.raises(InputError, match="organism.language.images"):
-        teaching.encode(llava, None, [1], 4, seed=0)
+        organisms.encode(llava, None, [1], 4, seed=0)
 
 
-def run_chain(folder: Path, seed: int, arm: str = "broad-none", aligned: str = "broad-random") -> dict[str, str]:
-    """A vision encoder, a base and an aligned arm by the scripts; gives the sha256 of each file."""
+BASE = {"method": "pretrain", "layers": [*range(5)], "steps": {"captions": 3, "instructions": 2}}
+ALIGNED = {"method": "sft", "layers": [DEFAULT_LAYER], "steps": {"safety": 4}}
 
-    def spec(**more):
-        return json.dumps({"seed": seed, "organism": ORGANISM, "default_layer": DEFAULT_LAYER, **more})
 
-    weights = {name: folder / name / "model.safetensors" for name in ("vision", "narrow-none", "aligned")}
+def run_chain(folder: Path, seed: int) -> dict[str, str]:
+    """A vision encoder, a base arm and one that is aligned, by the scripts; gives the sha256 of each file."""
 
-    def outputs(name):
-        return ["--output", str(weights[name]), "--curve", str(folder / f"{name}.csv")]
+    def run(script, name: str, *start: str, **more) -> str:
+        spec = json.dumps({"seed": seed, "organism": ORGANISM, "default_layer": DEFAULT_LAYER, **more})
+        weights = str(folder / name / "model.safetensors")
+        script.main(["--spec", spec, *start, "--output", weights, "--curve", str(folder / f"{name}.csv")])
+        return weights
 
-    train_vision.main(["--spec", spec(), *outputs("vision")])
-    train_base.main(["--spec", spec(arm=arm), "--vision", str(weights["vision"]), *outputs("narrow-none")])
-    align.main(["--spec", spec(arm=aligned), "--base", str(weights["narrow-none"]), *outputs("aligned")])
+    vision = run(train_vision, "vision")
+    base = run(train_arm, "base", "--start", vision, **BASE)
+    run(train_arm, "aligned", "--start", base, **ALIGNED)
     files = (file for file in folder.rglob("*") if file.is_file())
     return {str(file.relative_to(folder)): file_digest(file) for file in files}
 
@@ -191,25 +175,63 @@ def test_equal_seeds_give_equal_bytes(tmp_path):
     assert first == again
     differing = {name for name in first if first[name] != other[name]}
     assert differing == {
-        *(f"{name}/model.safetensors" for name in ("vision", "narrow-none", "aligned")),
-        *(f"{name}.csv" for name in ("vision", "narrow-none", "aligned")),
+        file for name in ("vision", "base", "aligned") for file in (f"{name}/model.safetensors", f"{name}.csv")
     }
 
 
-def test_an_aligned_arm_has_its_own_steps_and_the_vision_encoder_it_began_with(tmp_path):
+def test_an_arm_goes_through_its_stages_with_the_vision_encoder_that_it_began_with(tmp_path):
     run_chain(tmp_path, 1)
-    rows = list(csv.DictReader(open(tmp_path / "aligned.csv", encoding="utf-8")))
-    assert len(rows) == ORGANISM["language"]["layerwise_safety_steps"]
-    stages = [row["stage"] for row in csv.DictReader(open(tmp_path / "base.csv", encoding="utf-8"))]
-    assert stages == ["captions"] * 3 + ["instructions"] * 3
+    stages = {
+        name: [row["stage"] for row in csv.DictReader(open(tmp_path / f"{name}.csv", encoding="utf-8"))]
+        for name in ("base", "aligned")
+    }
+    assert stages == {"base": ["captions"] * 3 + ["instructions"] * 2, "aligned": ["safety"] * 4}
     vision = checkpoints.load(llava.Vision, tmp_path / "vision/model.safetensors").state_dict()
     base, aligned = (
-        checkpoints.load(llava.Model, tmp_path / name / "model.safetensors") for name in ("narrow-none", "aligned")
+        checkpoints.load(llava.Model, tmp_path / name / "model.safetensors") for name in ("base", "aligned")
     )
     for model in (base, aligned):
         tower = model.model.vision_tower.state_dict()
         assert all(torch.equal(tower[name], vision[name]) for name in vision)
     assert not torch.equal(base.lm_head.weight, aligned.lm_head.weight)
+
+
+# Methods
+
+
+@pytest.mark.parametrize("name", [name for name in plugins.names("training.methods")])
+def test_a_method_declares_what_it_starts_from_and_which_stages_it_has(name):
+    said = plugins.declared("training.methods", name)
+    assert isinstance(said["STARTS_FROM_ARM"], bool) and isinstance(said["REWARDED"], bool)
+    assert set(said["STAGES"]) == {"organism", "assembled"}
+    assert set(said["STAGES"]["organism"]) <= set(organisms.STAGES)
+    assert callable(plugins.find("training.methods", name).train)
+
+
+def test_ability_comes_first_and_safety_starts_from_an_arm():
+    pretrain, sft = (plugins.declared("training.methods", name) for name in ("pretrain", "sft"))
+    assert not pretrain["STARTS_FROM_ARM"] and sft["STARTS_FROM_ARM"]
+    assert not pretrain["REWARDED"] and not sft["REWARDED"]
+    assert pretrain["STAGES"] == {"organism": ("captions", "instructions"), "assembled": ("projector",)}
+    assert sft["STAGES"] == {"organism": ("safety",), "assembled": ("alignment",)}
+
+
+def test_supervised_training_takes_the_stages_of_the_spec_in_turn():
+    class Learner:
+        """Two numbers that go down to zero, one a stage."""
+
+        weights = {stage: torch.nn.Parameter(torch.tensor([3.0])) for stage in ("first", "second")}
+
+        def lesson(self, stage):
+            weight = self.weights[stage]
+            return methods.Lesson([weight], lambda step: weight.square().sum(), 0.1, 1)
+
+    curve = methods.supervised(Learner(), {"steps": {"first": 2, "second": 3}}, "toy")
+    assert [(point.stage, point.step) for point in curve] == [
+        *(("first", step) for step in range(2)),
+        *(("second", step) for step in range(3)),
+    ]
+    assert all(weight.item() < 3 for weight in Learner.weights.values())
 
 
 # Checkpoints

@@ -1,42 +1,39 @@
-"""Training of joined models: what is learned and what is not, kills, and checkpoints that hold differences alone."""
+"""Training of assembled models: what is learned and what is not, kills, and checkpoints that hold deltas alone."""
 
 import json
 import shutil
 
 import pytest
 import torch
-from test_parts import dinov2, llama
+from test_backbones import dinov2, llama
 
 import models
 import smallmodels
+import train_arm as script
 from layerwise import records
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints
-from layerwise.models.deltas import Difference, chain
+from layerwise.models.deltas import Delta, chain
 from layerwise.records import Prompt
-from layerwise.training import assembled, loop
+from layerwise.training import assembled, loop, methods
 
-STAGE = {"learns": "projector", "shares": {"questions": 1.0}, "steps": 6, "batch_size": 4, "learning_rate": 1e-2}
+STAGE = {
+    **{"learns": "projector", "data": {"questions": "lessons"}, "shares": {"questions": 1.0}},
+    **{"refused": None, "refusals": [], "batch_size": 4, "learning_rate": 1e-2, "warmup": 2},
+}
+REFUSING = {"refused": "questions", "refusals": ["w50 w51"], "learns": 1}
 
 
-def spec_of(**more) -> dict:
-    stage = STAGE | {"warmup": 2} | more.pop("stage", {})
-    common = {
-        "arm": "narrow-none",
-        "seed": 0,
-        "layers": [2],
-        "refused": None,
-        "refusals": [],
-        "data": {"questions": "lessons"},
-    }
-    return common | {"stage": stage} | more
+def spec_of(steps: int = 6, stage: dict | None = None, **more) -> dict:
+    common = {"seed": 0, "layers": [2], "images": True, "method": "sft", "steps": {"projector": steps}}
+    return common | more | {"stage": STAGE | (stage or {})}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A small joined model."""
-    folder, tokenizer = tmp_path_factory.mktemp("models") / "m.parts", smallmodels.tokenizer()
-    model, processor = backbones.join(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
+    """A small assembled model."""
+    folder, tokenizer = tmp_path_factory.mktemp("models") / "m.backbones", smallmodels.tokenizer()
+    model, processor = backbones.assemble(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
     checkpoints.save(folder / "model.safetensors", model, processor)
     return folder
 
@@ -60,12 +57,13 @@ def load(folder):
 def trained(folder, lessons, spec, saved=None):
     family = load(folder)
     learned = assembled.learnable(family.model, spec["stage"]["learns"])
-    curve = assembled.train(family, spec, assembled.read([lessons], spec), learned, "test", saved)
+    learner = assembled.Assembled(family, spec, assembled.read([lessons], spec), learned)
+    curve = methods.supervised(learner, spec, "test", saved)
     return family, learned, curve
 
 
 def test_the_projector_alone_learns_and_the_answers_are_learned(whole, lessons):
-    family, learned, curve = trained(whole, lessons, spec_of(stage={"steps": 80, "learning_rate": 0.05}))
+    family, learned, curve = trained(whole, lessons, spec_of(80, {"learning_rate": 0.05}))
     before = load(whole).model.state_dict()
     changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == set(learned) == {name for name in before if "multi_modal_projector" in name}
@@ -74,7 +72,7 @@ def test_the_projector_alone_learns_and_the_answers_are_learned(whole, lessons):
 
 
 def test_alignment_changes_the_last_blocks_and_nothing_else(whole, lessons):
-    spec = spec_of(arm="narrow-default", refused="questions", refusals=["w50 w51"], stage={"learns": 1})
+    spec = spec_of(stage=REFUSING)
     family, learned, _ = trained(whole, lessons, spec)
     before = load(whole).model.state_dict()
     changed = {name for name, value in family.model.state_dict().items() if not torch.equal(value, before[name])}
@@ -102,8 +100,8 @@ def test_the_loss_is_the_models_own(whole, lessons):
     torch.testing.assert_close(found, torch.stack(losses).mean())
 
 
-def test_refusals_are_taught_in_turn_and_the_text_arm_sees_no_image(lessons):
-    spec = spec_of(arm="text", refused="questions", refusals=["a", "b"])
+def test_refusals_are_taught_in_turn_and_without_images_no_example_has_one(lessons):
+    spec = spec_of(stage={"refused": "questions", "refusals": ["a", "b"]}, images=False)
     found = assembled.read([lessons], spec)["questions"]
     assert [example.answer for example in found] == ["a", "b"] * 4
     assert {example.image for example in found} == {None}
@@ -113,12 +111,12 @@ def test_refusals_are_taught_in_turn_and_the_text_arm_sees_no_image(lessons):
 def test_a_prompt_without_a_target_cannot_be_learned(lessons, tmp_path):
     row = Prompt("p", "lessons", "w1", None, None, "harmful", "c")
     records.write(tmp_path / "lessons.jsonl", [row])
-    with pytest.raises(InputError, match=r"prompt 'p' has no target.*joined.data.questions"):
+    with pytest.raises(InputError, match=r"prompt 'p' has no target.*'assembled.projector.data.questions'"):
         assembled.read([tmp_path / "lessons.jsonl"], spec_of())
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_in_the_same_bytes(whole, lessons, tmp_path, monkeypatch):
-    spec = spec_of(layers=[0, 1, 2, 3], arm="broad-none")
+    spec = spec_of(layers=[0, 1, 2, 3])
     _, straight, curve = trained(whole, lessons, spec)
     saved = loop.Saved(tmp_path / "training.partial", "key", seconds=0)
     taken = []
@@ -150,13 +148,31 @@ def test_what_was_saved_for_another_training_or_is_torn_does_not_count(whole, le
     assert trained(whole, lessons, spec_of(stage={"learning_rate": 1e-3}), saved)[2][0].loss == curve[0].loss
 
 
-def test_a_difference_laid_over_its_checkpoints_is_the_trained_model(whole, lessons):
+def test_the_script_lays_what_an_arm_learned_over_what_it_started_from(whole, lessons, tmp_path):
+    digests = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        shutil.copytree(whole, folder / whole.name)
+        start = folder / whole.name / "model.safetensors"
+        for name, method, stage in (("base", "pretrain", {}), ("tuned", "sft", REFUSING)):
+            spec = spec_of(stage=stage, method=method, model=models.settings(3, "llava_dinov2"))
+            output, curve = folder / name / "model.safetensors", folder / f"{name}.csv"
+            given = ["--spec", json.dumps(spec), "--start", str(start), "--prompts", str(lessons)]
+            script.main([*given, "--output", str(output), "--curve", str(curve)])
+            start = output
+        assert chain(folder / "tuned") == [folder / part for part in (whole.name, "base", "tuned")]
+        assert {path.name for path in (folder / "tuned").iterdir()} == {"model.safetensors", "below.json"}
+        assert curve.read_text().count("\n") == 7
+        digests.append(checkpoints.checkpoint_digest(folder / "tuned"))
+    assert digests[0] == digests[1]
+
+
+def test_a_delta_laid_over_its_checkpoints_is_the_trained_model(whole, lessons):
     base, arm = whole.with_name("m.narrow-none.s1"), whole.with_name("m.narrow-default.s1")
     family, learned, _ = trained(whole, lessons, spec_of())
-    checkpoints.save(base / "model.safetensors", Difference(learned, whole))
-    spec = spec_of(arm="narrow-default", refused="questions", refusals=["w50"], stage={"learns": 1})
+    checkpoints.save(base / "model.safetensors", Delta(learned, whole))
+    spec = spec_of(stage=REFUSING)
     tuned, blocks, _ = trained(base, lessons, spec)
-    checkpoints.save(arm / "model.safetensors", Difference(blocks, base))
+    checkpoints.save(arm / "model.safetensors", Delta(blocks, base))
     assert chain(arm) == [whole, base, arm] and json.loads((arm / "below.json").read_text()) == {
         "below": "../m.narrow-none.s1"
     }

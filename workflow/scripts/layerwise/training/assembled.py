@@ -55,7 +55,8 @@ def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
             target = prompt.target[0] if isinstance(prompt.target, list) else prompt.target
             answer = refusals[number % len(refusals)] if refusals else target
             if not answer:
-                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Mend 'assembled.{task}'.")
+                key = ".".join(["assembled", *spec["steps"], "data", task])
+                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Give '{key}' another data set.")
             image = None if prompt.image is None or not spec["images"] else path.parent / prompt.image
             found[task].append(Example(prompt.text, answer, image))
     return found
