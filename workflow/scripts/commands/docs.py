@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import atomic
-from layerwise.study import config, recipes, schemas, settings, sources
+from layerwise.study import arms, config, recipes, schemas, settings, sources
 from layerwise.study.yamlfile import ID
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,7 +21,7 @@ SCHEMAS = ROOT / "config" / "schema"
 HEAD = """\
 # Configuration
 
-<!-- Made by `make docs` from layerwise/{config,recipes,sources}.py. Edit the descriptions there, not this page. -->
+<!-- Made by `make docs` from workflow/scripts/layerwise/study/. Edit the descriptions there, not this page. -->
 
 An experiment is one YAML file, complete in itself. `config/bench.yaml` is the default; choose another with
 
@@ -34,7 +35,7 @@ It names models, data sets and judges by id, and each id is one small file:
 | file | what it describes |
 | --- | --- |
 | [`config/<experiment>.yaml`](#an-experiment) | models, exit layers, data sets, judges; how responses are generated |
-| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or an organism trained here |
+| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or arms to be trained here |
 | [`config/datasets/<id>.yaml`](#a-data-set) | a data set of prompts, and how it is built |
 | [`config/judges/<id>.yaml`](#a-judge) | a judge of responses |
 
@@ -52,37 +53,54 @@ SECTIONS = [
     ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
     ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
     ("A judge", config.Judge, ["judges/toxicity.yaml"]),
+    ("An arm", arms.Arm, []),
     ("An organism", recipes.Organism, []),
-    ("A joined model", recipes.Joined, ["models/dino-smol-135m.yaml"]),
+    ("An assembled model", recipes.Assembled, ["models/dino-smol-135m.yaml"]),
     ("A source", sources.Source, []),
 ]
 PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
 PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
 # Described in a section of their own, because several files have them or because they are long.
 APART = {
+    "Arm": "an [arm](#an-arm)",
     "Organism": "an [organism](#an-organism)",
-    "Joined": "a [joined model](#a-joined-model)",
+    "Assembled": "an [assembled model](#an-assembled-model)",
     "Source": "a [source](#a-source)",
 }
 EXPERIMENT = """\
-**Arms.** `base` learns captions, questions and instructions with the image features of the default exit layer; `robust`
-learns the same at random exit layers. `default` and `broad-default` are their safety tuning at the default exit
-layer, `layerwise` and `broad-random` their safety tuning at random exit layers, and `text`, of joined models
-alone, safety tuning without an image. An arm that another needs is
-trained even when it is not listed; it is studied only when it is.
+**Arms and seeds.** `models[].arms` names [arms](#an-arm) that the model's own file declares. An arm that another one
+starts from is trained even when it is not listed; it is studied only when it is. What is studied is called
+`<id>.<arm>.s<seed>`. With `alignment_seeds` a base arm is trained once for each of `seeds`, and what starts from it
+once for each alignment seed: `s11a12` has the base arm of seed 11, and was aligned with seed 12. Where the two are
+equal it is `s11`.
 
 **Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
 they decide: a response is a refusal, else incoherent, else harmful, else harmless. Without `outcome.harm` the rest is
 `answered`, and nothing is called harmful.
 """
+ARM = """\
+Nothing is read out of an arm's name. In the files of this project a `narrow` arm learned its abilities at the default
+exit layer, and a `broad` one at exit layers drawn at random. The rest says how it was then tuned to refuse: at the
+`default` exit layer, at `random` ones, from `text` without images, or not at all (`none`).
+
+"""
 OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
+METHODS = "".join(
+    f"- `{name}` ({'starts from another arm' if said['STARTS_FROM_ARM'] else 'has no `from`'}"
+    f"{', needs a `reward`' if said['REWARDED'] else ''}) goes through the stages "
+    + ", ".join(dict.fromkeys(f"`{stage}`" for stages in said["STAGES"].values() for stage in stages))
+    + ".\n"
+    for name in plugins.names("training.methods")
+    for said in [plugins.declared("training.methods", name)]
+)
 SOURCE = "".join(
     f"- `{kind}` needs {', '.join(f'`{key}`' for key in needed)}\n" for kind, (needed, _) in sources.SOURCE_KEYS.items()
 )
 NOTES = {
     "An experiment": EXPERIMENT,
-    "A data set": OPTIONS.format("datasets"),
-    "A judge": OPTIONS.format("judges"),
+    "A data set": OPTIONS.format("prompts/builders"),
+    "A judge": OPTIONS.format("judging/judges"),
+    "An arm": ARM + METHODS,
     "A source": SOURCE,
 }
 
@@ -155,7 +173,8 @@ def values(field: dict, definitions: dict) -> str:
             each = values(field["items"], definitions)
             return "list of " + PLURALS.get(each, each)
         case "object":
-            each = field.get("additionalProperties")
+            by_pattern = [*field.get("patternProperties", {}).values(), None]  # where the names are ids
+            each = field.get("additionalProperties") or by_pattern[0]
             return f"names, each with {values(each, definitions)}" if isinstance(each, dict) else "keys and values"
         case "integer":
             return "whole number" + bounds(field)
@@ -193,4 +212,4 @@ def main(argv: list[str]) -> None:
             with atomic(path) as stream:
                 stream.write(text)
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            raise InputError(f"{path.relative_to(ROOT)} is out of date. Run: make docs")
+            raise InputError(f"{path} is out of date. Run: make docs")
