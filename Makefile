@@ -22,7 +22,7 @@ reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an exper
 	@$(RUN)
 
 plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
-	@$(BIN)/python workflow/scripts plan --config config/$(EXPERIMENT).yaml
+	@$(BIN)/python workflow/scripts plan --experiment $(EXPERIMENT)
 
 verify: $(ENVIRONMENT) ## Hold a finished run against the reference that ships with the project.
 	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT)

@@ -7,37 +7,42 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 min_version("9.27")
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
-# A rule's `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
+# Beside this file, which may be that of a module: `workflow.basedir` is the main workflow's.
+SCRIPTS = Path(str(workflow.current_basedir), "workflow", "scripts")
+if not SCRIPTS.is_dir():
+    sys.exit(
+        f"error: this Snakefile needs the folder `workflow` beside it, and {workflow.current_basedir} has none on this "
+        "disk: clone the repository, and name the Snakefile of the clone."
+    )
+sys.path.insert(0, str(SCRIPTS))
+# Rules name their scripts by this variable, since with a path in its command a folder that moves would run anew. Their
+# `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+os.environ.update(LAYERWISE_SCRIPTS=str(SCRIPTS), PATH=PATH)
 
-from layerwise.study import loading
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.jobs import failures, specs
+from layerwise.paths import receipt, receipt_log
+from layerwise.study import chosen, loading
 from layerwise.study.arms import seed_of
 from layerwise.study.facts import facts
-from layerwise import plugins
-from layerwise.jobs import failures, specs
-from layerwise.errors import InputError
 
-EXPERIMENT = config.get("experiment", "bench")
-CONFIG = f"config/{EXPERIMENT}.yaml"
 try:
-    STUDY = loading.load(Path(workflow.basedir) / CONFIG)
+    # What stands in a file of --configfile concerns the main workflow alone.
+    RUN = chosen.chosen(config, workflow.overwrite_configfiles if workflow.modifier.is_main_snakefile() else ())
+    STUDY = loading.load(RUN.config)
 except InputError as error:
-    message = str(error).replace(f"{workflow.basedir}/", "")
-    sys.exit(f"error: {message}")
+    sys.exit(f"error: {error}")
 
 SPECS = specs.Specs(STUDY)
 SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
 ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
 
-RESULTS = f"results/{EXPERIMENT}"
-FIGURES = f"figures/{EXPERIMENT}"
-LOGS = f"logs/{EXPERIMENT}"
-
 
 # A cell that failed did not fail its job, lest it block the rest; a run that ends with an error lets it be tried again.
 onerror:
-    failures.try_again(Path(RESULTS))
+    failures.try_again(Path(RUN.results))
 
 
 wildcard_constraints:

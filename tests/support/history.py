@@ -24,7 +24,7 @@ def record(
         values = {
             "rule": rule,
             "input": inputs,
-            "shellcmd": f"python workflow/scripts/{rule}.py > {' '.join(outputs)}",
+            "shellcmd": f'python "$LAYERWISE_SCRIPTS"/{rule}.py > {" ".join(outputs)}',
             "params": [repr(json.dumps(spec or {}))],
             "record_format_version": version,
             "starttime": 1.0,

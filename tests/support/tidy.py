@@ -77,8 +77,8 @@ class Results:
             shutil.copytree(ROOT / "config", folder / "config")
             for experiment, text in EXPERIMENTS.items():
                 (folder / "config" / f"{experiment}.yaml").write_text(text)
-        self.path = folder / "config" / f"{name}.yaml"
-        self.study = loading.load(self.path)
+        self.folder = folder
+        self.study = loading.load(folder / "config" / f"{name}.yaml")
         self.spec = json.loads(specs.Specs(self.study).aggregate("figure"))
         self.subjects = results.subjects(self.spec["subjects"])
         self.frames = {"metrics": metrics(self.study), "probes": probes(self.study), "paired": paired(self.study)}

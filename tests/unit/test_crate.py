@@ -1,6 +1,7 @@
 """The description of a run as RO-Crate: valid by the validator of its profile, whole, and the same bytes each time."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -16,8 +17,8 @@ FILES = {
     f"{EXPERIMENT}/metrics.csv": "value\n1\n",
     "figures/x/lines.pdf": "%PDF",
     "paper/x.pdf": "%PDF",
-    "paper/main.typ": "text",
 }
+SOURCES = {"paper/main.typ": "c" * 64}
 
 
 @pytest.fixture
@@ -26,49 +27,63 @@ def run(tmp_path):
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    (tmp_path / "workflow/scripts").mkdir(parents=True)
-    (tmp_path / "Snakefile").touch()
-    prompts, metrics, figure, paper, text = FILES
-    for rule, inputs, output in (
-        ("build_prompts", [], prompts),
-        ("metrics", [prompts], metrics),
-        ("figure", [metrics], figure),
-        ("paper", [figure, text], paper),
+    prompts, metrics, figure, paper = FILES
+    for rule, inputs, output, spec in (
+        ("build_prompts", [], prompts, {}),
+        ("metrics", [prompts], metrics, {}),
+        ("figure", [metrics], figure, {}),
+        ("paper", [figure], paper, {"sources": SOURCES}),
     ):
-        record(tmp_path, rule, inputs, [output])
-        (tmp_path / f"workflow/scripts/{rule}.py").touch()
+        record(tmp_path, rule, inputs, [output], spec)
     return tmp_path
 
 
-def write(run):
-    """Write the crate of a run; returns its text."""
+@pytest.fixture
+def project(run):
+    """The project in the same folder, from which the run is described as most are."""
+    shutil.copytree(ROOT / "workflow/scripts", run / "workflow/scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ("Snakefile", "CITATION.cff", "paper/main.typ"):
+        shutil.copy(ROOT / path, run / path)
+    return run
+
+
+def write(run, root=None):
+    """Write the crate of a run with the project in a folder, its own if none is named; returns its text."""
     output = run / EXPERIMENT / "ro-crate-metadata.json"
-    program = ROOT / "workflow/scripts/crate.py"
-    options = ["--spec", '{"title": "A run", "experiment": "x"}', "--citation", str(ROOT / "CITATION.cff")]
+    program = (root or run) / "workflow/scripts/crate.py"
+    options = ["--spec", '{"title": "A run", "experiment": "x", "sources": {"CITATION.cff": "..."}}']
     made = ["--made", "paper/x.pdf", "figures/x/lines.pdf", "--output", str(output.relative_to(run))]
     done = subprocess.run([sys.executable, program, *options, *made], cwd=run, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return output.read_text()
 
 
-def test_the_crate_is_valid(run, faults):
-    write(run)
-    assert faults(run / EXPERIMENT) == []
+def test_the_crate_is_valid(project, faults):
+    write(project)
+    assert faults(project / EXPERIMENT) == []
+
+
+def test_a_run_in_another_folder_names_the_project_but_not_its_place(run, faults):
+    text = write(run, ROOT)
+    assert faults(run / EXPERIMENT) == ["Main Workflow #Snakefile not found in crate"]
+    assert str(run) not in text and str(ROOT) not in text and ROOT.name not in text.replace("unfair-alignment", "")
+    assert ROCrate(run / EXPERIMENT).get("#paper/main.typ")["sha256"] == SOURCES["paper/main.typ"]
 
 
 @pytest.mark.parametrize("lost", ["license", "mainEntity"])
-def test_the_validator_sees_what_is_lost(run, faults, lost):
-    crate = json.loads(write(run))
+def test_the_validator_sees_what_is_lost(project, faults, lost):
+    crate = json.loads(write(project))
     root = next(entity for entity in crate["@graph"] if entity["@id"] == "./")
     del root[lost]
-    (run / EXPERIMENT / "ro-crate-metadata.json").write_text(json.dumps(crate))
-    assert faults(run / EXPERIMENT)
+    (project / EXPERIMENT / "ro-crate-metadata.json").write_text(json.dumps(crate))
+    assert faults(project / EXPERIMENT)
 
 
-def test_every_file_is_there_with_its_checksum_and_its_job(run):
-    write(run)
-    crate = ROCrate(run / EXPERIMENT)
-    made = {f"../../{path}" if not path.startswith(EXPERIMENT) else path[len(EXPERIMENT) + 1 :] for path in FILES}
+def test_every_file_is_there_with_its_checksum_and_its_job(project):
+    write(project)
+    crate = ROCrate(project / EXPERIMENT)
+    files = [*FILES, *SOURCES]
+    made = {f"../../{path}" if not path.startswith(EXPERIMENT) else path[len(EXPERIMENT) + 1 :] for path in files}
     for id in made:
         assert len(crate.get(id)["sha256"]) == 64
     (used,) = {entity.id for entity in [crate.get("metrics.csv")["prov:wasGeneratedBy"]["prov:used"]]}
@@ -76,14 +91,14 @@ def test_every_file_is_there_with_its_checksum_and_its_job(run):
     assert crate.get("#run")["endTime"] == "1970-01-01T00:00:02+00:00"
 
 
-def test_the_same_run_gives_the_same_bytes_and_no_path_of_the_machine(run):
-    text = write(run)
-    assert write(run) == text
-    assert str(run) not in text and str(ROOT) not in text and sys.prefix not in text
+def test_the_same_run_gives_the_same_bytes_and_no_path_of_the_machine(project):
+    text = write(project)
+    assert write(project) == text
+    assert str(project) not in text and str(ROOT) not in text and sys.prefix not in text
 
 
-def test_a_result_without_records_is_refused(tmp_path, run):
-    for path in (run / ".snakemake/metadata").iterdir():
+def test_a_result_without_records_is_refused(project):
+    for path in (project / ".snakemake/metadata").iterdir():
         path.unlink()
     with pytest.raises(AssertionError, match="no record of how figures/x/lines.pdf was made"):
-        write(run)
+        write(project)

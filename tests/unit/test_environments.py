@@ -37,7 +37,7 @@ def rules():
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"(?m)^\s*rule\b", path.read_text())[1:]:
             environment = re.search(r'envs/(\w+)\.yaml"', block)
-            script = re.search(r"python workflow/scripts/(\w+)\.py", block)
+            script = re.search(r'python "\$LAYERWISE_SCRIPTS"/(\w+)\.py', block)
             if environment and script:
                 kind = "analysis" if "SPECS.aggregate(" in block or "SPECS.assess(" in block else named.get(script[1])
                 yield script[1], "downloading" if script[1] == "fetch" else kind, environment[1]

@@ -193,8 +193,9 @@ def test_no_line_runs_over_a_gap(experiments):
 # The script
 
 
-def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, tmp_path):
+def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, tmp_path, monkeypatch):
     results = experiments["short"]
+    monkeypatch.chdir(results.folder)
     paths = [path for path in results.write(tmp_path / "results") if path.stem == "metrics"]
     spec = json.dumps(results.spec | {"figure": "ability"})
     arguments = ["--spec", spec, "--config", str(results.path), "--inputs", *map(str, paths)]

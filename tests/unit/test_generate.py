@@ -189,7 +189,6 @@ def test_a_corrupt_image_costs_its_own_rows_and_is_named(cells, tasks):
         assert set(good) - set(rows) == {tasks[4].prompt.id, tasks[7].prompt.id}
         status = json.loads(cells.status(layer).read_text())
         assert status["state"] == "failed" and status["log"] == "run.log"
-        assert "generate.py" in status["command"] and f"{cells.output(layer)}" in status["command"]
         assert str(cut) in status["error"] or str(swapped) in status["error"]
     assert cells.rows(3) == {id: row for id, row in good.items() if id in cells.rows(3)}
 

@@ -1,5 +1,6 @@
 """Every number is what stands in its source line, under one key; sentences follow the data, whichever way it points."""
 
+import contextlib
 import csv
 import json
 import math
@@ -35,9 +36,10 @@ def written(experiments, tmp_path_factory):
     found = {}
     for name, results in experiments.items():
         folder = tmp_path_factory.mktemp(name)
-        arguments = ["--spec", json.dumps(results.spec), "--config", str(results.path)]
+        arguments = ["--spec", json.dumps(results.spec), "--experiment", name]
         arguments += ["--inputs", *map(str, results.write(folder)), "--output", str(folder / "numbers.json")]
-        script.main(arguments)
+        with contextlib.chdir(results.folder):
+            script.main(arguments)
         found[name] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     return found
 

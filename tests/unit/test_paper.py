@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import typst
@@ -12,6 +13,7 @@ import paper
 from conftest import ROOT
 from layerwise import plugins
 from layerwise.errors import InputError
+from layerwise.jobs import specs
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
 FIGURES = ["refusal-and-harm", "outcomes", "ability", "toxicity", "drift"]
@@ -70,6 +72,7 @@ class Repository:
         self.spec["decoding"] = {"max_new_tokens": 4, "batch_size": 32}
         for kind in ("figures", "tables"):
             self.spec[kind] = [name.replace("_", "-") for name in plugins.names(f"report.{kind}")]
+        self.spec["sources"] = specs.sources("paper/main.typ", "paper/references.bib", "paper/published.yaml")
         self.figures, self.results = root / "figures" / name, root / "results" / name
         shutil.copytree(ROOT / "paper", root / "paper", ignore=shutil.ignore_patterns("*.pdf"))
         self.figures.mkdir(parents=True)
@@ -91,11 +94,12 @@ class Repository:
         numbers = self.results / "numbers.json"
         numbers.write_text(json.dumps(self.numbers))
         inputs = [numbers, *self.results.rglob("tables/*"), *self.figures.iterdir()]
-        named = ["--main", str(self.main), "--output", str(self.pdf), "--inputs", *map(str, inputs)]
+        named = ["--output", str(self.pdf), "--inputs", *map(str, inputs)]
         return ["--spec", json.dumps(self.spec), *named]
 
     def build(self) -> bytes:
-        paper.main(self.arguments())
+        with mock.patch.object(paper, "ROOT", self.root):
+            paper.main(self.arguments())
         return self.pdf.read_bytes()
 
     def query(self, selector: str, field: str) -> list:
@@ -190,7 +194,7 @@ def test_a_mistake_in_the_text_names_file_and_line(repository) -> None:
     before = found.build()
     lines = found.main.read_text().split("\n")
     found.main.write_text("\n".join([*lines, "", '#num("no.such.number")']))
-    with pytest.raises(InputError, match=rf"main\.typ, line {len(lines) + 2}: .*no\.such\.number"):
+    with pytest.raises(InputError, match=rf"^paper/main\.typ, line {len(lines) + 2}: .*no\.such\.number"):
         found.build()
     found.main.write_text("\n".join([*lines, "#let x = ("]))
     with pytest.raises(InputError, match=rf"main\.typ, line {len(lines) + 1}: unclosed"):

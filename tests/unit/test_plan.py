@@ -197,7 +197,7 @@ def test_the_command_opens_no_model_and_no_network(project):
     code = (
         "import json, runpy, socket, sys\n"
         "socket.socket = None\n"
-        f"sys.argv = ['scripts', 'plan', '--config', {str(project / 'config' / 'trial.yaml')!r}]\n"
+        "sys.argv = ['scripts', 'plan', '--experiment', 'trial']\n"
         "try:\n"
         f"    runpy.run_path({str(ROOT / 'workflow/scripts')!r}, run_name='__main__')\n"
         "except SystemExit as end:\n"
@@ -206,7 +206,10 @@ def test_the_command_opens_no_model_and_no_network(project):
     )
     path = str(ROOT / "workflow" / "scripts")
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"], capture_output=True, text=True
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"],
+        cwd=project,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     *text, heavy = done.stdout.splitlines()
@@ -215,7 +218,7 @@ def test_the_command_opens_no_model_and_no_network(project):
 
 
 def test_an_experiment_that_is_not_there_is_one_message():
-    script = [sys.executable, str(ROOT / "workflow/scripts"), "plan", "--config", str(ROOT / "config" / "bemch.yaml")]
+    script = [sys.executable, str(ROOT / "workflow/scripts"), "plan", "--experiment", "bemch"]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode != 0
     assert "Did you mean bench?" in done.stderr and "Traceback" not in done.stderr

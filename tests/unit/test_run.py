@@ -12,6 +12,7 @@ import pytest
 
 import record_failure
 from commands import run
+from layerwise.jobs import failures
 
 WAITS = "import signal; print('ready', flush=True); signal.pause()"
 
@@ -36,7 +37,7 @@ def waiting():
 
 
 def test_orphans_of_this_folder_are_ended_and_no_others(waiting, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     ours, other = waiting(str(tmp_path)), waiting(str(tmp_path / "another folder"))
     run.end_orphans()
     assert ours.poll() is not None and other.poll() is None
@@ -61,7 +62,7 @@ def test_a_process_that_was_killed_leaves_a_failed_cell(cell, capsys):
     assert "of a former run" in cell.with_name("layer-03.jsonl.partial").read_text()
     status = json.loads(cell.with_name("layer-03.status.json").read_text())
     assert "SIGKILL, perhaps for memory" in status["error"] and status["log"] == "logs/a.log"
-    program, *arguments = shlex.split(status["command"])
+    program, *arguments = shlex.split(failures.repeat(cell))
     assert program.endswith("snakemake") and "experiment=trial" in arguments and arguments[-1] == str(cell)
     assert "1 cells" in capsys.readouterr().err
 

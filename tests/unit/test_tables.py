@@ -300,12 +300,14 @@ def test_long_tables_run_over_pages():
 # The script
 
 
-def test_the_script_writes_the_same_cells_twice(experiments, tmp_path):
+def test_the_script_writes_the_same_cells_twice(experiments, tmp_path, monkeypatch):
     results = experiments["tiny"]
+    monkeypatch.chdir(results.folder)
     paths = results.write(tmp_path / "results")
     spec = json.dumps(results.spec | {"table": "outcomes"})
     output = tmp_path / "tables" / "outcomes.csv"
-    script.main(["--spec", spec, "--config", str(results.path), "--inputs", *map(str, paths), "--output", str(output)])
+    arguments = ["--spec", spec, "--experiment", "tiny", "--inputs", *map(str, paths), "--output", str(output)]
+    script.main(arguments)
     with open(output, encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
     expected = make(results, "outcomes")

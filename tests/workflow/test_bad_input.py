@@ -1,6 +1,8 @@
 """A user's mistakes: each ends a run before it starts, with one sentence and no traceback, and loses nothing."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,38 @@ def test_a_mistake_in_a_file_is_named(sources, tmp_path, name):
     said = message(project.snakemake("--dry-run"))
     for word in words:
         assert word in said
+
+
+# What is said on the command line, and what has to be in the one sentence that refuses it.
+REFUSED = {
+    "a misspelt key": (["--config", "experimnt=smoke"], ["'experimnt'", "'experiment'"]),
+    "a key of an experiment": (["--config", "experiment=smoke", "limit=4"], ["'limit'", "config/<experiment>.yaml"]),
+    "a configuration file": (["--configfile", SMOKE], ["--configfile", "--config experiment=smoke"]),
+    "both": (["--configfile", SMOKE, "--config", "experiment=smoke"], ["--configfile", "--config experiment=smoke"]),
+    "a path": (["--config", "experiment=../config/smoke"], ["'../config/smoke'", "without folder", "smoke"]),
+    "a file": (["--config", f"experiment={SMOKE}"], [SMOKE, "without folder", "such as smoke"]),
+    "a file's name": (["--config", "experiment=laptop.yaml"], ["'laptop.yaml'", "such as laptop"]),
+    "a number": (["--config", "experiment=3"], ["3", "such as smoke"]),
+    "nothing": (["--config", "experiment="], ["such as smoke"]),
+    "a list": (["--config", "experiment=[smoke]"], ["['smoke']", "such as smoke"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_be_ignored_is_refused(sources, name):
+    arguments, words = REFUSED[name]
+    command = [sys.executable, "-m", "snakemake", "--dry-run", *arguments]
+    said = message(subprocess.run(command, cwd=sources.folder, capture_output=True, text=True))
+    (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    for word in words:
+        assert word in sentence
+
+
+@pytest.mark.parametrize("command", [["run"], ["plan"], ["verify"], ["why", "metrics"]])
+def test_commands_refuse_paths_alike(sources, command):
+    said = message(sources.script(*command, experiment="../config/smoke"))
+    assert said.startswith("error: '../config/smoke' is not the name of an experiment")
+    assert not (sources.folder / ".run.lock").exists()
 
 
 def test_an_unknown_experiment_names_the_closest(sources):

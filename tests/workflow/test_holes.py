@@ -73,7 +73,7 @@ def test_a_cell_that_always_fails(finished, project):
         assert run.returncode != 0
         commands = assert_all_is_made_but(project, finished, [cell], run.stdout + run.stderr)
     repeated = subprocess.run(commands[cell], shell=True, cwd=project.folder, capture_output=True, text=True)
-    assert "it cannot be done" in repeated.stderr
+    assert "it cannot be done" in repeated.stdout + repeated.stderr
     path, new, old = fault[0], fault[2], fault[1]
     project.edit(path, new, old)
     subprocess.run(COMMAND, cwd=project.folder, check=True, capture_output=True)

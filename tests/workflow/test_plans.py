@@ -64,7 +64,7 @@ def test_the_whole_study_is_planned(project, experiment):
     assert len(cells) * prompts == counted.responses.left == counted.responses.total
     assert not (project.folder / "results").exists()
     told = subprocess.run(
-        [sys.executable, "workflow/scripts", "plan", "--config", f"config/{experiment}.yaml"],
+        [sys.executable, "workflow/scripts", "plan", "--experiment", experiment],
         cwd=project.folder,
         capture_output=True,
         text=True,

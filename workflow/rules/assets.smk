@@ -9,9 +9,9 @@
 rule fetch:
     """Download one asset, check it, and leave a receipt."""
     output:
-        "results/assets/{asset}.json",
+        receipt("{asset}"),
     log:
-        "logs/assets/{asset}.log",
+        receipt_log("{asset}"),
     conda:
         "../../envs/downloads.yaml"
     resources:
@@ -21,4 +21,4 @@ rule fetch:
     params:
         spec=lambda wildcards: specs.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
     shell:
-        "python workflow/scripts/fetch.py --spec {params.spec:q} --output {output:q} 2>&1 | tee {log:q}"
+        'python "$LAYERWISE_SCRIPTS"/fetch.py --spec {params.spec:q} --output {output:q} 2>&1 | tee {log:q}'

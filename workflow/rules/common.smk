@@ -1,4 +1,4 @@
-# Where everything lies: the paths that several rule files name.
+# Who has which weights, and what a job needs.
 
 
 def one_of(names):
@@ -6,25 +6,14 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def weights(model):
-    """The weights of one model folder of this experiment."""
-    return f"{RESULTS}/models/{model}/model.safetensors"
-
-
-def receipt(asset):
-    """The receipt of an asset."""
-    return f"results/assets/{asset}.json"
-
-
 def weights_or_receipt(subject):
     """What holds the weights of a subject."""
-    return receipt(subject) if SUBJECTS[subject].model.source else weights(SUBJECTS[subject].weights)
+    return receipt(subject) if SUBJECTS[subject].model.source else RUN.weights(SUBJECTS[subject].weights)
 
 
-def responses(subject, layers=None):
+def responses(subject):
     """The response files of a subject, one an exit layer."""
-    layers = SUBJECTS[subject].layers if layers is None else layers
-    return [f"{RESULTS}/responses/{subject}/layer-{layer:02d}.jsonl" for layer in layers]
+    return RUN.responses(subject, SUBJECTS[subject].layers)
 
 
 def gpus(settings):
@@ -48,7 +37,7 @@ def judge_weights(judge):
     settings = STUDY.judges[judge]
     if settings.source:
         return [receipt(judge), *([receipt(f"{judge}.base")] if settings.base else [])]
-    return [f"{RESULTS}/judges/{judge}/SHA256SUMS"] if settings.train else []
+    return [RUN.checkpoint(judge)] if settings.train else []
 
 
 def files(names):
@@ -61,8 +50,10 @@ def start(wildcards):
     arms, seed = STUDY.models[wildcards.id].arms, wildcards.seed
     above = arms[wildcards.arm].start
     if above is None:
-        return weights(f"{wildcards.id}.vision.s{seed}" if wildcards.id in ORGANISMS else f"{wildcards.id}.backbones")
-    return weights(f"{wildcards.id}.{above}.s{seed_of(arms, above, seed)}")
+        return RUN.weights(
+            f"{wildcards.id}.vision.s{seed}" if wildcards.id in ORGANISMS else f"{wildcards.id}.backbones"
+        )
+    return RUN.weights(f"{wildcards.id}.{above}.s{seed_of(arms, above, seed)}")
 
 
 def lessons(wildcards):
@@ -70,4 +61,4 @@ def lessons(wildcards):
     if wildcards.id in ORGANISMS:
         return []
     data = specs.stage(STUDY.models[wildcards.id], wildcards.arm).data
-    return [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in data.values()]
+    return [RUN.prompts(dataset) for dataset in data.values()]

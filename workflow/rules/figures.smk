@@ -7,10 +7,10 @@
 #   results/{experiment}/tables/{table}.{csv,tex}  with a note for readers (txt) and the same beside it
 
 FRAMES = {
-    name: [f"{RESULTS}/{name}.csv"]
+    name: [RUN.frame(name)]
     for name in ("metrics", "paired", "validity", "controls", "agreement", "gates", "predictions", "human_labels")
 }
-FRAMES |= {"probes": PROBES, "published": ["paper/published.yaml"]}
+FRAMES |= {"probes": PROBES, "published": []}  # a file of the project, which the spec holds
 FACTS = facts(STUDY)
 FIGURE_INPUTS = {name: said["INPUTS"] for name, said in plugins.planned("report.figures", FACTS).items()}
 TABLE_INPUTS = {name: said["INPUTS"] for name, said in plugins.planned("report.tables", FACTS).items()}
@@ -21,19 +21,19 @@ rule figure:
     input:
         lambda wildcards: files(FIGURE_INPUTS[wildcards.figure]),
     output:
-        pdf=f"{FIGURES}/{{figure}}.pdf",
-        svg=f"{FIGURES}/{{figure}}.svg",
-        csv=f"{FIGURES}/{{figure}}.csv",
-        txt=f"{FIGURES}/{{figure}}.txt",
-        finding=f"{FIGURES}/{{figure}}.finding.txt",
+        pdf=RUN.figure("{figure}", "pdf"),
+        svg=RUN.figure("{figure}", "svg"),
+        csv=RUN.figure("{figure}", "csv"),
+        txt=RUN.figure("{figure}", "txt"),
+        finding=RUN.figure("{figure}", "finding.txt"),
         png=report(
-            f"{FIGURES}/{{figure}}.png",
+            RUN.figure("{figure}", "png"),
             caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
     log:
-        f"{LOGS}/figure/{{figure}}.log",
+        RUN.log("figure/{figure}"),
     wildcard_constraints:
         figure="|".join(FIGURE_INPUTS),
     conda:
@@ -44,8 +44,8 @@ rule figure:
     params:
         spec=lambda wildcards: SPECS.aggregate("figure", figure=wildcards.figure),
     shell:
-        "python workflow/scripts/figure.py --spec {params.spec:q} --costs {log:q}.json"
-        f" --config {CONFIG}"
+        'python "$LAYERWISE_SCRIPTS"/figure.py --spec {params.spec:q} --costs {log:q}.json'
+        f" --experiment {RUN.experiment}"
         " --inputs {input:q} --output {output.pdf:q} 2>&1 | tee {log:q}"
 
 
@@ -54,12 +54,12 @@ rule table:
     input:
         lambda wildcards: files(TABLE_INPUTS[wildcards.table]),
     output:
-        csv=f"{RESULTS}/tables/{{table}}.csv",
-        tex=f"{RESULTS}/tables/{{table}}.tex",
-        txt=f"{RESULTS}/tables/{{table}}.txt",
-        finding=f"{RESULTS}/tables/{{table}}.finding.txt",
+        csv=RUN.table("{table}", "csv"),
+        tex=RUN.table("{table}", "tex"),
+        txt=RUN.table("{table}", "txt"),
+        finding=RUN.table("{table}", "finding.txt"),
     log:
-        f"{LOGS}/table/{{table}}.log",
+        RUN.log("table/{table}"),
     wildcard_constraints:
         table="|".join(TABLE_INPUTS),
     conda:
@@ -68,10 +68,10 @@ rule table:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=lambda wildcards: SPECS.aggregate("table", table=wildcards.table),
+        spec=lambda wildcards: SPECS.table(wildcards.table),
     shell:
-        "python workflow/scripts/table.py --spec {params.spec:q} --costs {log:q}.json"
-        f" --config {CONFIG}"
+        'python "$LAYERWISE_SCRIPTS"/table.py --spec {params.spec:q} --costs {log:q}.json'
+        f" --experiment {RUN.experiment}"
         " --inputs {input:q} --output {output.csv:q} 2>&1 | tee {log:q}"
 
 
@@ -84,9 +84,9 @@ rule numbers:
             *expand(rules.table.output.finding, table=TABLE_INPUTS),
         ],
     output:
-        f"{RESULTS}/numbers.json",
+        RUN.numbers,
     log:
-        f"{LOGS}/numbers.log",
+        RUN.log("numbers"),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -95,5 +95,5 @@ rule numbers:
     params:
         spec=SPECS.aggregate("number"),
     shell:
-        "python workflow/scripts/number.py --spec {params.spec:q} --costs {log:q}.json"
+        'python "$LAYERWISE_SCRIPTS"/number.py --spec {params.spec:q} --costs {log:q}.json'
         " --inputs {input.results:q} --findings {input.findings:q} --output {output:q} 2>&1 | tee {log:q}"

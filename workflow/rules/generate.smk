@@ -26,9 +26,9 @@ for number, (group, names) in enumerate(CELLS.items()):
             weights=lambda wildcards: weights_or_receipt(wildcards.subject),
             prompts=PROMPTS,
         output:
-            [update(path) for path in responses("{subject}", group)],
+            [update(path) for path in RUN.responses("{subject}", group)],
         log:
-            f"{LOGS}/generate/{{subject}}.layers-{group[0]:02d}-{group[-1]:02d}.log",
+            RUN.log(f"generate/{{subject}}.layers-{group[0]:02d}-{group[-1]:02d}"),
         wildcard_constraints:
             subject="|".join(map(re.escape, names)),
         conda:
@@ -40,8 +40,8 @@ for number, (group, names) in enumerate(CELLS.items()):
         params:
             spec=lambda wildcards: SPECS.generate(SUBJECTS[wildcards.subject]),
         shell:
-            "python workflow/scripts/generate.py --spec {params.spec:q}"
+            'python "$LAYERWISE_SCRIPTS"/generate.py --spec {params.spec:q}'
             " --costs {log:q}.json --gpus {resources.gpu}"
             " --weights {input.weights:q} --prompts {input.prompts:q}"
             " --log {log:q} --output {output:q} 2>&1 | tee {log:q}"
-            " || python workflow/scripts/record_failure.py --status ${{PIPESTATUS[0]}} --log {log:q} --output {output:q}"
+            ' || python "$LAYERWISE_SCRIPTS"/record_failure.py --status ${{PIPESTATUS[0]}} --log {log:q} --output {output:q}'

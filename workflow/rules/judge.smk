@@ -11,7 +11,7 @@ CONTROLS = []
 
 for number, group in enumerate(JUDGED):
     suffix = "" if len(JUDGED) == 1 else f".{number}"
-    CONTROLS += [f"{RESULTS}/controls/{judge}{suffix}.jsonl" for judge in STUDY.judges]
+    CONTROLS += [RUN.controls(judge, suffix) for judge in STUDY.judges]
 
     rule:
         """Let one judge say what it thinks of the responses of a group of models."""
@@ -22,10 +22,10 @@ for number, group in enumerate(JUDGED):
             prompts=PROMPTS,
             responses=[path for subject in group for path in responses(subject)],
         output:
-            verdicts=[update(f"{RESULTS}/verdicts/{{judge}}/{subject}.jsonl") for subject in group],
-            controls=f"{RESULTS}/controls/{{judge}}{suffix}.jsonl",
+            verdicts=[update(RUN.verdicts("{judge}", subject)) for subject in group],
+            controls=RUN.controls("{judge}", suffix),
         log:
-            f"{LOGS}/judge/{{judge}}{suffix}.log",
+            RUN.log(f"judge/{{judge}}{suffix}"),
         conda:
             "../../envs/models.yaml"
         resources:
@@ -35,7 +35,7 @@ for number, group in enumerate(JUDGED):
         params:
             spec=lambda wildcards: SPECS.judge(wildcards.judge),
         shell:
-            "python workflow/scripts/judge.py --spec {params.spec:q}"
+            'python "$LAYERWISE_SCRIPTS"/judge.py --spec {params.spec:q}'
             " --costs {log:q}.json --gpus {resources.gpu}"
             " --weights {input.weights:q} --prompts {input.prompts:q} --responses {input.responses:q}"
             " --output {output.verdicts:q} --controls {output.controls:q} 2>&1 | tee {log:q}"
@@ -56,9 +56,9 @@ if STUDY.human_labels:
             sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
             weights=[path for judge in LABELLING for path in judge_weights(judge)],
         output:
-            f"{RESULTS}/human_labels.csv",
+            RUN.frame("human_labels"),
         log:
-            f"{LOGS}/human_labels.log",
+            RUN.log("human_labels"),
         conda:
             "../../envs/models.yaml"
         resources:
@@ -67,5 +67,5 @@ if STUDY.human_labels:
         params:
             spec=SPECS.human_labels(LABELLING),
         shell:
-            "python workflow/scripts/human_labels.py --spec {params.spec:q} --costs {log:q}.json"
+            'python "$LAYERWISE_SCRIPTS"/human_labels.py --spec {params.spec:q} --costs {log:q}.json'
             " --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -5,7 +5,7 @@
 #   results/{experiment}/validity.csv, controls.csv       the judges against the truth, against each other, on controls
 #   results/{experiment}/gates.csv, predictions.csv       organisms: is it able? did it come out as registered?
 
-VERDICTS = [f"{RESULTS}/verdicts/{judge}/{subject}.jsonl" for judge in STUDY.judges for subject in SUBJECTS]
+VERDICTS = [RUN.verdicts(judge, subject) for judge in STUDY.judges for subject in SUBJECTS]
 
 
 rule metrics:
@@ -14,10 +14,10 @@ rule metrics:
         prompts=PROMPTS,
         verdicts=VERDICTS,
     output:
-        metrics=f"{RESULTS}/metrics.csv",
-        paired=f"{RESULTS}/paired.csv",
+        metrics=RUN.frame("metrics"),
+        paired=RUN.frame("paired"),
     log:
-        f"{LOGS}/metrics.log",
+        RUN.log("metrics"),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -26,7 +26,7 @@ rule metrics:
     params:
         spec=SPECS.aggregate("metrics"),
     shell:
-        "python workflow/scripts/metrics.py --spec {params.spec:q} --costs {log:q}.json"
+        'python "$LAYERWISE_SCRIPTS"/metrics.py --spec {params.spec:q} --costs {log:q}.json'
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
         " --output {output.metrics:q} --paired {output.paired:q} 2>&1 | tee {log:q}"
 
@@ -38,11 +38,11 @@ rule validity:
         verdicts=VERDICTS,
         controls=CONTROLS,
     output:
-        validity=f"{RESULTS}/validity.csv",
-        controls=f"{RESULTS}/controls.csv",
-        agreement=f"{RESULTS}/agreement.csv",
+        validity=RUN.frame("validity"),
+        controls=RUN.frame("controls"),
+        agreement=RUN.frame("agreement"),
     log:
-        f"{LOGS}/validity.log",
+        RUN.log("validity"),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -51,7 +51,7 @@ rule validity:
     params:
         spec=SPECS.aggregate("validity"),
     shell:
-        "python workflow/scripts/validity.py --spec {params.spec:q} --costs {log:q}.json"
+        'python "$LAYERWISE_SCRIPTS"/validity.py --spec {params.spec:q} --costs {log:q}.json'
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q} --controls {input.controls:q}"
         " --output {output.validity:q} --controls-table {output.controls:q} --agreement {output.agreement:q}"
         " 2>&1 | tee {log:q}"
@@ -60,13 +60,13 @@ rule validity:
 rule assess:
     """Say whether each organism is able, then whether each registered prediction holds."""
     input:
-        metrics=f"{RESULTS}/metrics.csv",
+        metrics=RUN.frame("metrics"),
         probes=PROBES,
     output:
-        gates=f"{RESULTS}/gates.csv",
-        predictions=f"{RESULTS}/predictions.csv",
+        gates=RUN.frame("gates"),
+        predictions=RUN.frame("predictions"),
     log:
-        f"{LOGS}/assess.log",
+        RUN.log("assess"),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -75,6 +75,6 @@ rule assess:
     params:
         spec=SPECS.assess(),
     shell:
-        "python workflow/scripts/assess.py --spec {params.spec:q} --costs {log:q}.json"
+        'python "$LAYERWISE_SCRIPTS"/assess.py --spec {params.spec:q} --costs {log:q}.json'
         " --metrics {input.metrics:q} --probes {input.probes:q}"
         " --gates {output.gates:q} --predictions {output.predictions:q} 2>&1 | tee {log:q}"

@@ -9,15 +9,13 @@
 rule paper:
     """Typeset the paper: every number in its results comes from numbers.json or a table."""
     input:
-        main="paper/main.typ",
-        sources=["paper/references.bib", "paper/published.yaml"],
-        numbers=f"{RESULTS}/numbers.json",
-        tables=expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLE_INPUTS, suffix=["csv", "txt"]),
-        figures=expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=FIGURE_INPUTS, suffix=["svg", "txt"]),
+        numbers=RUN.numbers,
+        tables=expand(RUN.table("{table}", "{suffix}"), table=TABLE_INPUTS, suffix=["csv", "txt"]),
+        figures=expand(RUN.figure("{figure}", "{suffix}"), figure=FIGURE_INPUTS, suffix=["svg", "txt"]),
     output:
-        report(f"paper/{EXPERIMENT}.pdf", caption="../report/paper.rst", category="Paper"),
+        report(RUN.paper, caption="../report/paper.rst", category="Paper"),
     log:
-        f"{LOGS}/paper.log",
+        RUN.log("paper"),
     conda:
         "../../envs/paper.yaml"
     resources:
@@ -26,25 +24,24 @@ rule paper:
     params:
         spec=SPECS.paper(),
     shell:
-        "python workflow/scripts/paper.py --spec {params.spec:q} --costs {log:q}.json"
-        " --main {input.main:q} --inputs {input.numbers:q} {input.tables:q} {input.figures:q}"
+        'python "$LAYERWISE_SCRIPTS"/paper.py --spec {params.spec:q} --costs {log:q}.json'
+        " --inputs {input.numbers:q} {input.tables:q} {input.figures:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule crate:
     """Describe the run for machines: every file, every job, what was made from what."""
     input:
-        citation="CITATION.cff",
-        made=[
+        [
             rules.paper.output,
             rules.numbers.output,
-            expand(f"{RESULTS}/tables/{{table}}.{{suffix}}", table=TABLE_INPUTS, suffix=["csv", "tex"]),
-            expand(f"{FIGURES}/{{figure}}.{{suffix}}", figure=FIGURE_INPUTS, suffix=["pdf", "svg", "png", "csv"]),
+            expand(RUN.table("{table}", "{suffix}"), table=TABLE_INPUTS, suffix=["csv", "tex"]),
+            expand(RUN.figure("{figure}", "{suffix}"), figure=FIGURE_INPUTS, suffix=["pdf", "svg", "png", "csv"]),
         ],
     output:
-        f"{RESULTS}/ro-crate-metadata.json",
+        RUN.crate,
     log:
-        f"{LOGS}/crate.log",
+        RUN.log("crate"),
     conda:
         "../../envs/paper.yaml"
     resources:
@@ -53,22 +50,22 @@ rule crate:
     params:
         spec=SPECS.crate(),
     shell:
-        "python workflow/scripts/crate.py --spec {params.spec:q} --costs {log:q}.json"
-        " --citation {input.citation:q} --made {input.made:q} --output {output:q} 2>&1 | tee {log:q}"
+        'python "$LAYERWISE_SCRIPTS"/crate.py --spec {params.spec:q} --costs {log:q}.json'
+        " --made {input:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule complete:
     """Say what was made and what it cost; fail if a cell failed, so that the next run tries it again."""
     input:
         cells=[path for subject in SUBJECTS for path in responses(subject)],
-        paper=f"paper/{EXPERIMENT}.pdf",
-        tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLE_INPUTS),
-        figures=expand(f"{FIGURES}/{{figure}}.pdf", figure=FIGURE_INPUTS),
-        crate=f"{RESULTS}/ro-crate-metadata.json",
+        paper=RUN.paper,
+        tables=expand(RUN.table("{table}", "csv"), table=TABLE_INPUTS),
+        figures=expand(RUN.figure("{figure}", "pdf"), figure=FIGURE_INPUTS),
+        crate=RUN.crate,
     output:
-        f"{RESULTS}/complete.txt",
+        RUN.complete,
     log:
-        f"{LOGS}/complete.log",
+        RUN.log("complete"),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -77,6 +74,5 @@ rule complete:
     params:
         spec=SPECS.aggregate("complete"),
     shell:
-        "python workflow/scripts/complete.py --spec {params.spec:q} "
-        f" --results {RESULTS} --logs {LOGS}"
-        " --made {input.paper:q} {input.figures:q} --output {output:q} 2>&1 | tee {log:q}"
+        'python "$LAYERWISE_SCRIPTS"/complete.py --spec {params.spec:q}'
+        " --log {log:q} --made {input.paper:q} {input.figures:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -3,4 +3,4 @@
 # OUTPUTS
 #   results/{experiment}/probes/{subject}.csv
 
-PROBES = [f"{RESULTS}/probes/{subject.name}.csv" for subject in STUDY.probed]
+PROBES = [RUN.probes(subject.name) for subject in STUDY.probed]

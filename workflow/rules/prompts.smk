@@ -5,7 +5,7 @@
 #   results/{experiment}/prompts/images/{dataset}/    the images, as shown to the models
 
 DATASETS = STUDY.datasets | STUDY.training_data
-PROMPTS = [f"{RESULTS}/prompts/{dataset}.jsonl" for dataset in STUDY.datasets]
+PROMPTS = [RUN.prompts(dataset) for dataset in STUDY.datasets]
 
 
 rule build_prompts:
@@ -13,9 +13,9 @@ rule build_prompts:
     input:
         lambda wildcards: [receipt(f"{wildcards.dataset}.{name}") for name in DATASETS[wildcards.dataset].sources],
     output:
-        f"{RESULTS}/prompts/{{dataset}}.jsonl",
+        RUN.prompts("{dataset}"),
     log:
-        f"{LOGS}/build_prompts/{{dataset}}.log",
+        RUN.log("build_prompts/{dataset}"),
     conda:
         "../../envs/downloads.yaml"
     resources:
@@ -24,6 +24,6 @@ rule build_prompts:
     params:
         spec=lambda wildcards: SPECS.build_prompts(wildcards.dataset),
     shell:
-        "python workflow/scripts/build_prompts.py --spec {params.spec:q}"
+        'python "$LAYERWISE_SCRIPTS"/build_prompts.py --spec {params.spec:q}'
         " --costs {log:q}.json"
         " --sources {input:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -18,10 +18,10 @@ ASSEMBLED = {model.weights_of or id: model.assembled for id, model in STUDY.mode
 rule train_vision:
     """Train the vision encoder that all arms of one organism and seed share."""
     output:
-        weights=weights("{id}.vision.s{seed}"),
-        curve=f"{RESULTS}/training/{{id}}.vision.s{{seed}}.csv",
+        weights=RUN.weights("{id}.vision.s{seed}"),
+        curve=RUN.curve("{id}.vision.s{seed}"),
     log:
-        f"{LOGS}/train_vision/{{id}}.s{{seed}}.log",
+        RUN.log("train_vision/{id}.s{seed}"),
     wildcard_constraints:
         id=one_of(ORGANISMS),
     conda:
@@ -32,7 +32,7 @@ rule train_vision:
     params:
         spec=lambda wildcards: SPECS.train_vision(wildcards.id, int(wildcards.seed)),
     shell:
-        "python workflow/scripts/train_vision.py --spec {params.spec:q}"
+        'python "$LAYERWISE_SCRIPTS"/train_vision.py --spec {params.spec:q}'
         " --costs {log:q}.json"
         " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
@@ -43,10 +43,10 @@ rule assemble:
         vision=receipt("{id}.vision"),
         language=receipt("{id}.language"),
     output:
-        weights=weights("{id}.backbones"),
-        parity=f"{RESULTS}/training/{{id}}.backbones.csv",
+        weights=RUN.weights("{id}.backbones"),
+        parity=RUN.curve("{id}.backbones"),
     log:
-        f"{LOGS}/assemble/{{id}}.log",
+        RUN.log("assemble/{id}"),
     wildcard_constraints:
         id=one_of(ASSEMBLED),
     conda:
@@ -57,7 +57,7 @@ rule assemble:
     params:
         spec=lambda wildcards: SPECS.assemble(wildcards.id),
     shell:
-        "python workflow/scripts/assemble.py --spec {params.spec:q}"
+        'python "$LAYERWISE_SCRIPTS"/assemble.py --spec {params.spec:q}'
         " --costs {log:q}.json"
         " --vision {input.vision:q} --language {input.language:q}"
         " --output {output.weights:q} --parity {output.parity:q} 2>&1 | tee {log:q}"
@@ -69,10 +69,10 @@ rule train_arm:
         start=start,
         prompts=lessons,
     output:
-        weights=weights("{id}.{arm}.s{seed}"),
-        curve=f"{RESULTS}/training/{{id}}.{{arm}}.s{{seed}}.csv",
+        weights=RUN.weights("{id}.{arm}.s{seed}"),
+        curve=RUN.curve("{id}.{arm}.s{seed}"),
     log:
-        f"{LOGS}/train_arm/{{id}}.{{arm}}.s{{seed}}.log",
+        RUN.log("train_arm/{id}.{arm}.s{seed}"),
     wildcard_constraints:
         id=one_of(ORGANISMS | set(ASSEMBLED)),
         arm=one_of({arm for model in STUDY.models.values() for arm in model.arms}),
@@ -84,7 +84,7 @@ rule train_arm:
     params:
         spec=lambda wildcards: SPECS.train_arm(wildcards.id, wildcards.arm, wildcards.seed),
     shell:
-        "python workflow/scripts/train_arm.py --spec {params.spec:q}"
+        'python "$LAYERWISE_SCRIPTS"/train_arm.py --spec {params.spec:q}'
         " --costs {log:q}.json"
         " --start {input.start:q} --prompts {input.prompts:q}"
         " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
@@ -93,9 +93,9 @@ rule train_arm:
 rule train_judge:
     """Train the checkpoint of a judge on the language of the synthetic world."""
     output:
-        f"{RESULTS}/judges/{{judge}}/SHA256SUMS",
+        RUN.checkpoint("{judge}"),
     log:
-        f"{LOGS}/train_judge/{{judge}}.log",
+        RUN.log("train_judge/{judge}"),
     conda:
         "../../envs/models.yaml"
     resources:
@@ -104,6 +104,6 @@ rule train_judge:
     params:
         spec=lambda wildcards: SPECS.train_judge(wildcards.judge),
     shell:
-        "python workflow/scripts/train_judge.py --spec {params.spec:q}"
+        'python "$LAYERWISE_SCRIPTS"/train_judge.py --spec {params.spec:q}'
         " --costs {log:q}.json"
         " --output {output:q} 2>&1 | tee {log:q}"

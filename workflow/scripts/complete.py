@@ -1,8 +1,8 @@
 """Say what a run made and what each rule cost; end with an error if a cell failed, ready to be tried again.
 
 A cell that fails leaves `layer-LL.status.json` beside its responses, and the figures are drawn without it. This script
-names those cells, with the log and the command that repeats each. Its error lets the workflow set their rows aside, so
-that the next run computes only what is missing.
+names those cells, with the log and the command that repeats each, and sets their rows aside, so that the next run
+computes only what is missing.
 """
 
 import json
@@ -17,31 +17,32 @@ from layerwise.jobs import failures, program
 
 def main(argv: list[str]) -> None:
     parser = program.parser(__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="folder of the experiment's results")
-    parser.add_argument("--logs", type=Path, required=True, help="folder of its logs, which hold each job's cost")
+    parser.add_argument("--log", type=Path, required=True, help="its log; those beside it hold each job's cost")
     parser.add_argument("--made", type=Path, nargs="+", required=True, help="figures, tables and paper that were made")
-    parser.add_argument("--output", type=Path, required=True, help="text file that says the same")
+    parser.add_argument("--output", type=Path, required=True, help="text file that says the same, among the results")
     arguments = parser.parse_args(argv)
 
-    costs = cost_table(arguments.logs)
-    with atomic(arguments.results / "costs.csv") as stream:
+    results = arguments.output.parent
+    costs = cost_table(arguments.log.parent)
+    with atomic(results / "costs.csv") as stream:
         costs.to_csv(stream, index=False)
     text = "\n".join(
         [
             *(f"{path}" for path in arguments.made if path.suffix == ".pdf"),
-            f"{arguments.results}/metrics.csv, paired.csv, numbers.json, tables/",
+            f"{results}/metrics.csv, paired.csv, numbers.json, tables/",
             "",
             costs.to_string(index=False),
         ]
     )
     print(text)
-    failed = failures.failed_cells(arguments.results)
+    failed = failures.failed_cells(results)
     for cell, status in failed.items():
         print(
-            f"FAILED {cell}: {status['error']}\n  log:    {status['log']}\n  repeat: {status['command']}",
+            f"FAILED {cell}: {status['error']}\n  log:    {status['log']}\n  repeat: {failures.repeat(cell)}",
             file=sys.stderr,
         )
     if failed:
+        failures.try_again(results)
         sys.exit(
             f"error: {len(failed)} cells failed: figures, tables and paper are PARTIAL. The same command tries again."
         )

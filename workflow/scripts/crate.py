@@ -2,7 +2,8 @@
 
 The profile is Workflow Run Crate 0.5, with a CreateAction for the run and one for each job; the terms `prov:used` and
 `prov:wasGeneratedBy` say the same in PROV. Paths are relative to the crate's folder, also those that lead out of it,
-since figures and paper lie beside the results.
+since figures and paper lie beside the results. Files of the project are named `#<path in it>` where the run is in
+another folder, since nothing says where the two will lie.
 
 The dates are those of the jobs, from Snakemake's records, and not of the moment when this is written: so the same run
 is always described by the same bytes. Two runs differ in these dates alone.
@@ -17,14 +18,16 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
-from rocrate.model import ComputationalWorkflow, ComputerLanguage, ContextEntity, Entity, Person
+from rocrate.model import ComputerLanguage, ContextEntity, DataEntity, Entity, Person
 from rocrate.rocrate import ROCrate
 
 from layerwise.errors import InputError
 from layerwise.files import atomic, canonical, digest, file_digest
 from layerwise.jobs import program
+from layerwise.paths import ROOT, SCRIPTS
 from layerwise.runs import provenance
 from layerwise.runs.provenance import Job
 
@@ -34,17 +37,18 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 TERMS = {"prov": "http://www.w3.org/ns/prov#", "sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
+MAIN = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
 TYPES = {".jsonl": "application/jsonl", ".yaml": "application/yaml", ".safetensors": "application/octet-stream"}
 
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--citation", type=Path, required=True, help="CITATION.cff: title, authors, version, licence")
     options.add_argument("--made", nargs="+", required=True, help="the last files of the run: paper, figures, tables")
     options.add_argument("--output", type=Path, required=True, help="ro-crate-metadata.json")
     arguments = options.parse_args(argv)
     crate = Crate(arguments.output.parent)
-    crate.describe(yaml.safe_load(arguments.citation.read_text(encoding="utf-8")), arguments.spec)
+    (citation,) = arguments.spec["sources"]
+    crate.describe(yaml.safe_load((ROOT / citation).read_text(encoding="utf-8")), arguments.spec)
     crate.record(provenance.jobs(Path()), arguments.made)
     with atomic(arguments.output) as stream:
         json.dump(crate.graph(), stream, indent=1, sort_keys=True, ensure_ascii=False)
@@ -84,7 +88,7 @@ class Crate:
         ]
         crate.root_dataset["conformsTo"] = profiles
         crate.metadata.append_to("conformsTo", profiles[-1])
-        self.workflow = crate.add(ComputationalWorkflow(crate, dest_path=self.relative("Snakefile")))
+        self.workflow = crate.add(DataEntity(crate, self.of_project("Snakefile"), {"@type": MAIN}))
         self.workflow["name"], self.workflow["version"] = citation["title"], citation["version"]
         self.workflow["encodingFormat"] = "text/plain"
         self.workflow["programmingLanguage"] = crate.add(
@@ -120,17 +124,17 @@ class Crate:
         run["startTime"] = moment(min(job.started for job in chain))
         run["endTime"] = self.crate.root_dataset["datePublished"] = moment(max(job.ended for job in chain))
         self.crate.root_dataset["mentions"] = [run, *actions]
-        self.unknown = sorted(
-            path for path in self.files if path not in made and Path(path).parts[0] in provenance.BUILT
-        )
+        self.unknown = sorted({path for job in chain for path in job.inputs} - set(made))
 
     def action(self, job: Job) -> Entity:
         """One job: what it used, what it made, with what spec, when."""
         inputs, outputs = ([self.file(path) for path in paths] for paths in (job.inputs, job.outputs))
         spec = self.add(f"#spec-{digest(job.spec)}", "PropertyValue", name="spec", value=canonical(job.spec))
+        inputs += [self.file(path, checksum) for path, checksum in job.sources.items()]
         words = shlex.split(job.command.split(" 2>&1 ")[0])
+        script = next(Path(word).name for word in words if word.endswith(".py"))
         action = self.crate.add_action(
-            self.file(next(word for word in words if word.endswith(".py"))),
+            self.program((SCRIPTS / script).relative_to(ROOT).as_posix()),
             f"#job-{digest([job.rule, job.outputs])}",
             object=one_or_all([*inputs, spec]),
             result=one_or_all(outputs),
@@ -149,17 +153,24 @@ class Crate:
             output["prov:wasGeneratedBy"] = action
         return action
 
-    def file(self, path: str) -> Entity:
-        """A file of the repository."""
-        if path not in self.files:
-            # Programs without a checksum: a comment would change it. The specs have the fingerprint of the code.
-            program = path.endswith(".py")
-            kind = ["File", "SoftwareSourceCode"] if program else ["File", "prov:Entity"]
-            properties = {"@type": kind, "name": path, "encodingFormat": encoding(path)}
-            if not program and Path(path).exists():
-                properties |= {"sha256": file_digest(Path(path)), "contentSize": str(Path(path).stat().st_size)}
-            self.files[path] = self.crate.add_file(dest_path=self.relative(path), properties=properties)
-        return self.files[path]
+    def file(self, path: str, checksum: str | None = None) -> Entity:
+        """A file that was made, or one of the project with the checksum that it had."""
+        properties: dict[str, Any] = {"@type": ["File", "prov:Entity"]}
+        if checksum:
+            return self._file(path, self.of_project(path), properties | {"sha256": checksum})
+        if Path(path).exists():
+            properties |= {"sha256": file_digest(Path(path)), "contentSize": str(Path(path).stat().st_size)}
+        return self._file(path, self.relative(path), properties)
+
+    def program(self, path: str) -> Entity:
+        """A program, without a checksum: a comment would change it. The specs have the fingerprint of the code."""
+        return self._file(path, self.of_project(path), {"@type": ["File", "SoftwareSourceCode"]})
+
+    def _file(self, path: str, id: str, properties: dict[str, Any]) -> Entity:
+        if id not in self.files:
+            properties |= {"name": path, "encodingFormat": encoding(path)}
+            self.files[id] = self.crate.add(DataEntity(self.crate, id, properties))
+        return self.files[id]
 
     def add(self, id: str, kind: str, **properties: str) -> Entity:
         return self.crate.get(id) or self.crate.add(
@@ -167,8 +178,13 @@ class Crate:
         )
 
     def relative(self, path: str) -> str:
-        """A path of the repository as it leads there from the crate's folder."""
-        return Path(os.path.relpath(path, self.folder)).as_posix()
+        """A path of the run as it leads there from the crate's folder."""
+        return quote(Path(os.path.relpath(path, self.folder)).as_posix())
+
+    def of_project(self, path: str) -> str:
+        """What a file of the project is called."""
+        beside = ROOT.is_relative_to(Path.cwd())
+        return self.relative(os.path.relpath(ROOT / path)) if beside else f"#{path}"
 
 
 def one_or_all(entities: list[Entity]) -> Entity | list[Entity]:

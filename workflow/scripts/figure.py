@@ -6,18 +6,19 @@ from layerwise import plugins
 from layerwise.analysis import results
 from layerwise.files import atomic
 from layerwise.jobs import program
+from layerwise.paths import Run
 from layerwise.report import findings, names, style
 from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names and colours")
+    options.add_argument("--experiment", required=True, help="the one whose YAML file has the names and colours")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
     options.add_argument("--output", type=Path, required=True, help="the PDF; SVG, PNG, CSV and TXT go beside it")
     arguments = options.parse_args(argv)
     figure = plugins.find("report.figures", arguments.spec["figure"])
-    study = loading.load(arguments.config)
+    study = loading.load(Run(arguments.experiment).config)
     frames, subjects = results.read(arguments.inputs), results.subjects(arguments.spec["subjects"])
     look, data = style.Style(study), figure.data(frames, subjects)
     with style.theme():

@@ -1,12 +1,10 @@
 """Generate a model's responses to prompts at exit layers: one JSONL file a layer, rows already there are kept.
 
 A layer at which something fails gets its file all the same, with the rows there are, and a `<stem>.status.json` beside
-it that says what failed and how to repeat it; the process then ends well, so that the other layers' results are used.
+it that says what failed; the process then ends well, so that the other layers' results are used.
 """
 
-import json
 import re
-import shlex
 import sys
 import traceback
 from collections import defaultdict, deque
@@ -14,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from layerwise import assets
+from layerwise import assets, paths
 from layerwise.errors import InputError
-from layerwise.files import atomic, digest
-from layerwise.jobs import gpus, program
+from layerwise.files import digest
+from layerwise.jobs import failures, gpus, program
 from layerwise.jobs.rows import Rows
 from layerwise.jobs.threads import single_thread
 from layerwise.models import checkpoints, engine
@@ -50,7 +48,7 @@ def main(argv: list[str]) -> None:
         errors = compute(given.spec, folder, prompts, files, given.gpus)
         for layer, rows in files.items():
             rows.finish()
-            report(rows, errors[layer], given.log, argv)
+            report(rows, errors[layer], given.log)
 
 
 def by_layer(outputs: list[Path], blocks: int) -> dict[int, Path]:
@@ -130,16 +128,13 @@ def keep(
         files[layer].append(responses)
 
 
-def report(rows: Rows, errors: list[str], log: str | None, argv: list[str]) -> None:
+def report(rows: Rows, errors: list[str], log: str | None) -> None:
     """Leave a status file beside the output of a layer that failed, and none beside one that did not."""
-    status = rows.path.with_name(f"{rows.path.stem}.status.json")
     if not errors:
-        status.unlink(missing_ok=True)
+        paths.status(rows.path).unlink(missing_ok=True)
         return
     error = f"{len(rows.missing)} of {len(rows.keys)} responses are missing. First error: {errors[0]}"
-    command = shlex.join([sys.executable, "workflow/scripts/generate.py", *argv])
-    with atomic(status) as stream:
-        json.dump({"state": "failed", "error": error, "log": log, "command": command}, stream, indent=2)
+    failures.note(rows.path, error, log)
     print(f"failed: {rows.path}: {error}", file=sys.stderr)
 
 

@@ -1,7 +1,11 @@
 """Typeset the paper of one experiment as PDF, from its numbers, tables and figures. Equal inputs give equal bytes."""
 
 import json
+import os
 import re
+import shutil
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import typst
@@ -9,34 +13,51 @@ import typst
 from layerwise.errors import InputError
 from layerwise.files import atomic
 from layerwise.jobs import program
+from layerwise.paths import ROOT
+
+MAIN = "paper/main.typ"
 
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--main", type=Path, required=True, help="the paper's text, in a folder of the repository")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="numbers, tables and figures to print")
     options.add_argument("--output", type=Path, required=True, help="the PDF")
     arguments = options.parse_args(argv)
-    root = arguments.main.resolve().parents[1]
-    files = sorted(path.resolve().relative_to(root).as_posix() for path in arguments.inputs)
+    run = arguments.output.parents[1]
+    files = sorted(path.relative_to(run).as_posix() for path in arguments.inputs)
     inputs = {"spec": json.dumps(arguments.spec), "files": json.dumps(files)}
-    pages = typeset(arguments.main, root, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        lay(Path(folder), arguments.spec["sources"], run)
+        pages = typeset(Path(folder), inputs)
     with atomic(arguments.output, binary=True) as stream:
         stream.write(pages)
 
 
-def typeset(source: Path, root: Path, inputs: dict[str, str]) -> bytes:
-    """The PDF of a Typst file; `inputs` are its `sys.inputs`. Raises InputError naming file and line.
+def lay(folder: Path, sources: Iterable[str], run: Path) -> None:
+    """Put together what the paper reads, wherever the run is: copies of its sources, and links to results and figures.
+
+    Copies, since Typst refuses a text that is a link to outside its root.
+    """
+    for name in sources:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    for made in ("results", "figures"):
+        (folder / made).symlink_to(Path(os.path.abspath(run), made))
+
+
+def typeset(root: Path, inputs: dict[str, str]) -> bytes:
+    """The PDF of the paper's text below a root; `inputs` are its `sys.inputs`. Raises InputError naming file and line.
 
     Fonts are those in the typst wheel alone, so that a page is broken alike on every machine.
     """
     try:
-        return typst.compile(source, root=root, sys_inputs=inputs, ignore_system_fonts=True, format="pdf")
+        return typst.compile(root / MAIN, root=root, sys_inputs=inputs, ignore_system_fonts=True, format="pdf")
     except typst.TypstError as error:
         # The last place in the diagnostic is where the text itself calls what failed.
-        places = re.findall(r"┌─ (.+?):(\d+):\d+", error.diagnostic) or [(str(source), "?")]
+        places = re.findall(r"┌─ (.+?):(\d+):\d+", error.diagnostic) or [(root / MAIN, "?")]
+        path = os.path.relpath(os.path.realpath(places[-1][0]), root.resolve())
         hints = "".join(f" {hint}." for hint in error.hints)
-        raise InputError(f"{places[-1][0]}, line {places[-1][1]}: {error.message}.{hints}") from error
+        raise InputError(f"{path}, line {places[-1][1]}: {error.message}.{hints}") from error
 
 
 if __name__ == "__main__":

@@ -4,14 +4,12 @@ Rows that it left are kept aside for the next run. A process that was told to st
 """
 
 import argparse
-import json
-import shlex
 import signal
 import sys
 from pathlib import Path
 
 from layerwise.files import atomic
-from layerwise.jobs import program, rows
+from layerwise.jobs import failures, program, rows
 
 TOLD_TO_STOP = {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}
 
@@ -25,20 +23,13 @@ def main(argv: list[str]) -> None:
     if arguments.status in TOLD_TO_STOP:
         sys.exit(arguments.status)
 
-    reason = why(arguments.status, Path(arguments.log))
+    error = f"the process ended with status {arguments.status}: {why(arguments.status, Path(arguments.log))}"
     for output in arguments.output:
         rows.set_aside(output)
         with atomic(output):
             pass
-        failure = {
-            "state": "failed",
-            "error": f"the process ended with status {arguments.status}: {reason}",
-            "log": arguments.log,
-            "command": repeat(output),
-        }
-        with atomic(output.with_name(f"{output.stem}.status.json")) as stream:
-            json.dump(failure, stream, indent=2)
-    print(f"failed: {len(arguments.output)} cells: {failure['error']}; log: {arguments.log}", file=sys.stderr)
+        failures.note(output, error, arguments.log)
+    print(f"failed: {len(arguments.output)} cells: {error}; log: {arguments.log}", file=sys.stderr)
 
 
 def why(status: int, log: Path) -> str:
@@ -48,14 +39,6 @@ def why(status: int, log: Path) -> str:
     said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
     return errors[-1] if errors else "see its log"
-
-
-def repeat(output: Path) -> str:
-    """The command that makes results/<experiment>/responses/<subject>/layer-LL.jsonl again."""
-    beside = Path(sys.executable).with_name("snakemake")
-    program = str(beside) if beside.exists() else "snakemake"
-    experiment = f"experiment={output.parts[-4]}"
-    return shlex.join([program, "--cores", "1", "--config", experiment, "--forcerun", str(output), "--", str(output)])
 
 
 if __name__ == "__main__":

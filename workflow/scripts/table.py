@@ -6,18 +6,21 @@ from layerwise import plugins
 from layerwise.analysis import results
 from layerwise.files import atomic
 from layerwise.jobs import program
+from layerwise.paths import ROOT, Run
 from layerwise.report import findings, latex, names
 from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--config", type=Path, required=True, help="the experiment's YAML file: names for readers")
+    options.add_argument("--experiment", required=True, help="the one whose YAML file has the names for readers")
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
     options.add_argument("--output", type=Path, required=True, help="the CSV; .tex and .txt go beside it")
     arguments = options.parse_args(argv)
-    module, shown = plugins.find("report.tables", arguments.spec["table"]), names.of(loading.load(arguments.config))
-    frames = results.read(arguments.inputs)
+    module = plugins.find("report.tables", arguments.spec["table"])
+    shown = names.of(loading.load(Run(arguments.experiment).config))
+    sources = [ROOT / name for name in arguments.spec.get("sources", ())]
+    frames = results.read([*arguments.inputs, *sources])
     table = module.table(frames, arguments.spec, shown)
     with atomic(arguments.output) as stream:
         table.rows.to_csv(stream, index=False)

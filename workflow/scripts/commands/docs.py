@@ -12,10 +12,10 @@ from typing import Any
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import atomic
+from layerwise.paths import ROOT
 from layerwise.study import arms, config, recipes, schemas, settings, sources
 from layerwise.study.yamlfile import ID
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "config" / "README.md"
 SCHEMAS = ROOT / "config" / "schema"
 HEAD = """\

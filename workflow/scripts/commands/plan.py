@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
+from layerwise.paths import Run
 from layerwise.runs import plan
 from layerwise.study import loading
 
 
 def main(argv: list[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--config", type=Path, default=Path("config/bench.yaml"), help="an experiment file")
-    path = options.parse_args(argv).config
-    print(plan.render(plan.plan(loading.load(path), path.resolve().parents[1])))
+    options.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
+    run = Run(options.parse_args(argv).experiment)
+    print(plan.render(plan.plan(loading.load(run.config), Path())))

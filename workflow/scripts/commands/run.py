@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from layerwise.jobs import failures, gpus
+from layerwise.paths import SNAKEFILE, Run
 
-ROOT = Path(__file__).resolve().parents[3]
 # Set for all processes of a run, to the folder that it runs in.
 MARK = "LAYERWISE_RUN"
 
@@ -27,8 +27,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
     parser.add_argument("--cores", default="all", help="a number of cores, or all (the default)")
     arguments, rest = parser.parse_known_args(argv)
+    run = Run(arguments.experiment)
 
-    lock = open(ROOT / ".run.lock", "a+")
+    lock = open(".run.lock", "a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -36,29 +37,29 @@ def main(argv: list[str]) -> int:
         holder = lock.read().strip() or "another process"
         sys.exit(f"error: {holder} is running in this folder. Wait for it, or stop it; nothing was changed.")
     lock.truncate(0)
-    lock.write(f"process {os.getpid()} (make, experiment {arguments.experiment})")
+    lock.write(f"process {os.getpid()} (make, experiment {run.experiment})")
     lock.flush()
 
     end_orphans()
-    os.environ[MARK] = str(ROOT)
-    command = [sys.executable, "-m", "snakemake", "--config", f"experiment={arguments.experiment}"]
-    if any((ROOT / ".snakemake" / "locks").glob("*")):
+    os.environ[MARK] = str(Path.cwd())
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--config", f"experiment={run.experiment}"]
+    if any(Path(".snakemake", "locks").glob("*")):
         if other := snakemake_here():
             sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it, or stop it.")
         print("A former run was stopped before its end; going on from where it was.", flush=True)
-        unlocked = subprocess.run([*command, "--unlock", "--quiet"], cwd=ROOT, capture_output=True, text=True)
+        unlocked = subprocess.run([*command, "--unlock", "--quiet"], capture_output=True, text=True)
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
     # Snakemake takes a resource that nobody limits for endless.
     limits = ["--resources", f"gpu={len(there)}"] if (there := gpus.visible()) else []
-    failures.try_again(ROOT / "results" / arguments.experiment)
+    failures.try_again(Path(run.results))
     started = time.monotonic()
     status = subprocess.run(
-        [*command, "--cores", arguments.cores, *limits, "--quiet", "host", "reason", "rules", *rest],
-        cwd=ROOT,
+        [*command, "--cores", arguments.cores, *limits, "--quiet", "host", "reason", "rules", *rest]
     ).returncode
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    print(f"{arguments.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
+    print(f"{run.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
     return status
 
 
@@ -67,7 +68,7 @@ def end_orphans() -> None:
     orphans = [
         process
         for process in psutil.process_iter(["environ", "create_time"])
-        if (process.info["environ"] or {}).get(MARK) == str(ROOT)
+        if (process.info["environ"] or {}).get(MARK) == str(Path.cwd())
     ]
     # Parents first: the shell around a job would take its end for a failure.
     for process in sorted(orphans, key=lambda process: process.info["create_time"]):
@@ -80,6 +81,6 @@ def snakemake_here() -> int | None:
     """The process id of a snakemake that works in this folder, if there is one."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
         command = process.info["cmdline"] or []
-        if process.info["cwd"] == str(ROOT) and any("snakemake" in Path(word).name for word in command[:3]):
+        if process.info["cwd"] == str(Path.cwd()) and any("snakemake" in Path(word).name for word in command[:3]):
             return process.pid
     return None

@@ -5,8 +5,10 @@ what on another.
 """
 
 import argparse
+import os
 from pathlib import Path
 
+from layerwise.paths import REFERENCE, Run
 from layerwise.runs import reference
 
 
@@ -15,8 +17,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--experiment", default="bench", help="an experiment that was run (default: bench)")
     parser.add_argument("--write", action="store_true", help="make this run the reference, in place of the old one")
     arguments = parser.parse_args(argv)
-    results = Path("results", arguments.experiment)
-    folder = Path("results", "reference", arguments.experiment)
+    run = Run(arguments.experiment)
+    results, folder = Path(run.results), Path(os.path.relpath(REFERENCE / run.experiment))
     if arguments.write:
         reference.write(results, folder, reference.this_platform())
         print(f"{folder} is what {results} says now")

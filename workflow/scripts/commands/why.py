@@ -13,7 +13,7 @@ import difflib
 import json
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from layerwise.analysis import results
 from layerwise.errors import InputError
 from layerwise.files import canonical, digest, file_digest
+from layerwise.paths import ROOT, Run
 from layerwise.runs import provenance
 from layerwise.runs.provenance import Choice, Job
 
@@ -36,18 +37,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--full", action="store_true", help="every file, whole checksums, whole specs, the commands")
     arguments = parser.parse_args(argv)
     made = provenance.jobs(Path())
-    paths = [path for path in made if Path(path).parts[1].removesuffix(".pdf") == arguments.experiment]
-    numbers = next((path for path in paths if path.endswith("/numbers.json")), None)
-    if numbers is None:
+    run = Run(arguments.experiment)
+    if run.numbers not in made:
         raise InputError(
             f"'{arguments.experiment}' has no numbers yet, or .snakemake was removed, which says how they were made. "
             f"Run: make reproduce EXPERIMENT={arguments.experiment}"
         )
-    values = json.loads(Path(numbers).read_text(encoding="utf-8"))
+    values = json.loads(Path(run.numbers).read_text(encoding="utf-8"))
     if arguments.what in values:
-        head, job, about = of_number(arguments.what, values[arguments.what], made[numbers])
+        head, job, about = of_number(arguments.what, values[arguments.what], made[run.numbers])
     else:
-        head, job, about = of_file(arguments.what, {path: made[path] for path in paths}, values, arguments.experiment)
+        own = {path: job for path, job in made.items() if run.holds(path)}
+        head, job, about = of_file(arguments.what, own, values, run.experiment)
     steps = provenance.chain(made, [job], about)
     print("\n".join(head))
     for rule in dict.fromkeys(step.rule for step in steps):
@@ -150,10 +151,9 @@ def told(steps: Sequence[Job], full: bool) -> Iterator[str]:
     jobs = "" if len(steps) == 1 else f", {len(steps)} jobs"
     yield f"← {steps[0].rule}   {begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC{jobs}"
     yield from listed([path for step in steps for path in step.outputs], full)
-    sources = sorted({path for step in steps for path in step.inputs if Path(path).parts[0] not in provenance.BUILT})
-    if sources:
-        yield "    from files of the repository:"
-        yield from listed(sources, full)
+    if sources := {path for step in steps for path in step.sources}:
+        yield "    from files of the project:"
+        yield from listed(sources, full, ROOT)
     specs = {canonical(step.spec): step for step in steps}
     for text, step in list(specs.items()) if full else list(specs.items())[:1]:
         yield from spec_of(text, step, full)
@@ -180,11 +180,11 @@ def spec_of(text: str, job: Job, full: bool) -> Iterator[str]:
     yield from wrapped(said, "    ")
 
 
-def listed(paths: Sequence[str], full: bool) -> Iterator[str]:
-    """Files with their checksums."""
+def listed(paths: Collection[str], full: bool, folder: Path = Path()) -> Iterator[str]:
+    """Files of a folder with their checksums."""
     shown = sorted(paths) if full else sorted(paths)[:FILES]
     for path in shown:
-        there = file_digest(Path(path)) if Path(path).exists() else "gone"
+        there = file_digest(folder / path) if (folder / path).exists() else "gone"
         yield f"    {there if full else there[:12]:12}  {path}"
     if len(paths) > len(shown):
         yield f"    and {len(paths) - len(shown)} more files"
@@ -193,10 +193,11 @@ def listed(paths: Sequence[str], full: bool) -> Iterator[str]:
 def changed(steps: Sequence[Job]) -> Iterator[str]:
     """What is not any more what the next step read."""
     for step in steps:
-        for path in step.inputs:
-            if not Path(path).exists():
+        read = [(Path(), path, step.read.get(path)) for path in step.inputs]
+        for folder, path, checksum in read + [(ROOT, path, checksum) for path, checksum in step.sources.items()]:
+            if not (folder / path).exists():
                 yield f"GONE: {path}, which {step.rule} read"
-            elif path in step.read and step.read[path] != file_digest(Path(path)):
+            elif checksum and checksum != file_digest(folder / path):
                 yield f"CHANGED: {path}, since {step.rule} read it to make {step.outputs[0]}"
 
 

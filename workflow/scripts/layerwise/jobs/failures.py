@@ -1,9 +1,19 @@
-"""Cells that failed: which they are, and how the next run tries them again."""
+"""Cells that failed: how that is noted, and how the next run tries them again."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
+from layerwise import paths
+from layerwise.files import atomic
 from layerwise.jobs.rows import set_aside
+
+
+def note(cell: Path, error: str, log: str | None) -> None:
+    """Write beside a response file that its making failed, and why."""
+    with atomic(paths.status(cell)) as stream:
+        json.dump({"state": "failed", "error": error, "log": log}, stream, indent=2)
 
 
 def failed_cells(results: Path) -> dict[Path, dict]:
@@ -16,4 +26,13 @@ def try_again(results: Path) -> None:
     """Set the failed cells of an experiment aside, so that the next run makes what they lack."""
     for cell in failed_cells(results):
         set_aside(cell)
-        cell.with_name(f"{cell.stem}.status.json").unlink()
+        paths.status(cell).unlink()
+
+
+def repeat(cell: Path) -> str:
+    """The command that makes results/<experiment>/responses/<subject>/layer-LL.jsonl again, in the same folder."""
+    beside = Path(sys.executable).with_name("snakemake")
+    program = str(beside) if beside.exists() else "snakemake"
+    where = [] if Path.cwd() == paths.ROOT else ["--snakefile", str(paths.SNAKEFILE)]
+    choice = ["--config", f"experiment={cell.parts[-4]}"]
+    return shlex.join([program, *where, "--cores", "1", *choice, "--forcerun", str(cell), "--", str(cell)])

@@ -10,14 +10,16 @@ from typing import Any
 
 from layerwise.errors import InputError
 from layerwise.files import canonical
+from layerwise.paths import ROOT, SCRIPTS
 
-SCRIPTS = Path(__file__).resolve().parents[2]
-PROJECT = SCRIPTS.parents[1] / "pyproject.toml"
+PROJECT = ROOT / "pyproject.toml"
 
-# Progress lines, costs, error messages, and which GPU it is: no result passes through these modules, so none depends
-# on them. What is fetched does, but by its checksum, which stands in the receipt.
+# Progress lines, costs, errors and failures, where files lie, and which GPU it is: no result passes through these
+# modules, so none depends on them. What is fetched does, but by its checksum, which stands in the receipt.
 NEUTRAL = {
+    "layerwise.paths",
     "layerwise.plugins",
+    "layerwise.jobs.failures",
     "layerwise.jobs.program",
     "layerwise.jobs.gpus",
     "layerwise.assets",

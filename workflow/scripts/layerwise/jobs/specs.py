@@ -2,17 +2,21 @@
 
 A spec holds the job's settings, the pins of its kind of work, and the fingerprint of its code. Not in it: display
 names, colours, paths, dates, the git commit, which cells share a process, and which GPUs. Prompts and weights are
-tracked as input files instead, since their hashes do not exist when the jobs are planned.
+tracked as input files instead, since their hashes do not exist when the jobs are planned. The other way round, files of
+the project that a job reads have their hashes here, and are no input files: a run in another folder does not have them.
 """
 
 from layerwise import plugins
-from layerwise.files import canonical
+from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
+from layerwise.paths import ROOT
 from layerwise.study.arms import Arm
 from layerwise.study.config import Model
 from layerwise.study.loading import Study, Subject
 from layerwise.study.recipes import Assembled, Organism, Stage
 
+# What the study that is examined prints.
+PUBLISHED = "paper/published.yaml"
 # The settings that a model is loaded with.
 LOADED = {"family", "blocks", "default_layer", "dtype", "attention", "variant"}
 
@@ -131,6 +135,11 @@ class Specs:
             probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
         )
 
+    def table(self, table: str) -> str:
+        inputs = plugins.declared("report.tables", table)["INPUTS"]
+        read = {"sources": sources(PUBLISHED)} if "published" in inputs else {}
+        return self.aggregate("table", table=table, **read)
+
     def aggregate(self, script: str, **settings: object) -> str:
         """Of a rule that reads results and makes tables, figures or numbers: who was studied, and by whom judged."""
         experiment = self.study.experiment
@@ -182,7 +191,14 @@ class Specs:
         )
 
     def crate(self) -> str:
-        return _spec("crate", "provenance", [], experiment=self.study.name, title=self.study.experiment.title)
+        return _spec(
+            "crate",
+            "provenance",
+            [],
+            experiment=self.study.name,
+            title=self.study.experiment.title,
+            sources=sources("CITATION.cff"),
+        )
 
     def paper(self) -> str:
         experiment = self.study.experiment
@@ -206,6 +222,7 @@ class Specs:
             # All that the paper may print, so that a misspelt name is no silent gap.
             figures=[name.replace("_", "-") for name in plugins.names("report.figures")],
             tables=[name.replace("_", "-") for name in plugins.names("report.tables")],
+            sources=sources("paper/main.typ", "paper/references.bib", PUBLISHED),
         )
 
     @staticmethod
@@ -219,6 +236,11 @@ class Specs:
 def fetch(id: str, source: object) -> str:
     """Of a download: the source alone; no code, since a checksum decides what it is, and no hints for the plan."""
     return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
+
+
+def sources(*names: str) -> dict[str, str]:
+    """sha256 of files of the project, by their path in it."""
+    return {name: file_digest(ROOT / name) for name in names}
 
 
 def steps(model: Model, arm: Arm) -> dict[str, int]:

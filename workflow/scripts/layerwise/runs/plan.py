@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerwise import paths
 from layerwise.jobs.specs import stage
 from layerwise.study.arms import lineage, seed_of
 from layerwise.study.config import Dataset, Judge, Model
@@ -80,24 +81,24 @@ class Plan:
 
 def plan(study: Study, root: Path) -> Plan:
     """The plan of a study whose results lie, or will lie, below `root`."""
-    results = root / "results" / study.name
+    run = paths.Run(study.name)
     prompts, cells = {}, {}
     for id, data in study.datasets.items():
-        built = results / "prompts" / f"{id}.jsonl"
+        built = root / run.prompts(id)
         there = _lines(built)
         prompts[id] = Count(there, there) if built.exists() else Count(expected(data, study.experiment.limit), 0)
     asked = sum(count.total for count in prompts.values())
     total = done = failed = 0
     for subject in study.subjects:
-        files = [results / "responses" / subject.name / f"layer-{layer:02d}.jsonl" for layer in subject.layers]
+        files = [root / path for path in run.responses(subject.name, subject.layers)]
         there = [file for file in files if file.exists()]
         before = cells.get(subject.id, Count(0, 0))
         cells[subject.id] = Count(before.total + len(files), before.done + len(there))
-        failed += sum(file.with_suffix(".status.json").exists() for file in files)
+        failed += sum(paths.status(file).exists() for file in files)
         total += asked * len(files)
         done += sum(min(_lines(file), asked) for file in there)
     sizes = _trained(study)
-    trained = {name: (results / "models" / name / "model.safetensors").exists() for name in sizes}
+    trained = {name: (root / run.weights(name)).exists() for name in sizes}
     responses = Count(total, done)
     return Plan(study, prompts, cells, responses, failed, trained, sum(sizes.values()), _downloads(study, root))
 
@@ -132,7 +133,7 @@ def _downloads(study: Study, root: Path) -> list[Download]:
         same.setdefault(source.model_dump_json(exclude={"size_mb", "gated", "license"}), []).append(id)
     found = []
     for ids in same.values():
-        done = any((root / "results" / "assets" / f"{id}.json").exists() for id in ids)
+        done = any((root / paths.receipt(id)).exists() for id in ids)
         found.append(Download(tuple(ids), study.sources[ids[0]], done))
     return found
 

@@ -18,14 +18,13 @@ from typing import Any
 from layerwise.errors import InputError
 
 FOLDER = Path(".snakemake", "metadata")
-BUILT = ("results", "figures")  # where a run puts what it makes, but for the paper
 ROWS = (".jsonl", ".csv", ".json")
 FORMAT = 6  # of the records; Snakemake is pinned, and raises it when it changes them
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job that was run. Paths are relative to the repository, times in seconds since 1970.
+    """One job that was run. Paths are relative to the folder of the run, times in seconds since 1970.
 
     `outputs` are those that there is a record of, `read` has the sha256 of the inputs when they were read (large
     files have none), `spec` what decides a rerun.
@@ -39,6 +38,11 @@ class Job:
     started: float
     ended: float
     read: Mapping[str, str]
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The files of the project that it read, by their path there, each with its sha256 at that time."""
+        return self.spec.get("sources", {})
 
     def __hash__(self) -> int:
         return hash((self.rule, self.command))

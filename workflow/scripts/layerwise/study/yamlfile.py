@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from layerwise.errors import InputError
+from layerwise.paths import ID
 
-ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 # The parts of an error's place that name an alternative of a type, such as `literal['all']`, and not a key of the file.
 ALTERNATIVE = re.compile(r"\[|^constrained-")
 
