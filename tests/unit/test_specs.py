@@ -129,15 +129,12 @@ def test_steps_of_an_arm_decide_for_that_arm(project, steps):
     assert changed(before, every_spec(project)) == {f"train organism.broad-random.s{seed}" for seed in seeds}
 
 
-@pytest.mark.parametrize(
-    ("exits", "layers", "images"),
-    [("default", [7], True), ("all", [*range(9)], True), ("[8, 0, 3]", [0, 3, 8], True), ("none", [7], False)],
-)
-def test_a_spec_names_the_exit_layers_that_an_arm_sees(project, exits, layers, images):
+@pytest.mark.parametrize(("exits", "layers"), [("default", [7]), ("all", [*range(9)]), ("[8, 0, 3]", [0, 3, 8])])
+def test_a_spec_names_the_exit_layers_that_an_arm_sees(project, exits, layers):
     arm = "broad-default: {from: broad-none, method: sft, exits: "
     edit(project / "config/models/organism.yaml", f"{arm}default}}", f"{arm}{exits}}}")
     spec = json.loads(every_spec(project)["train organism.broad-default.s401"])
-    assert (spec["layers"], spec["images"], spec["method"], spec["steps"]) == (layers, images, "sft", {"safety": 200})
+    assert (spec["layers"], spec["images"], spec["method"], spec["steps"]) == (layers, True, "sft", {"safety": 200})
 
 
 def test_an_arm_is_trained_with_its_own_part_of_a_seed(project):
@@ -155,6 +152,7 @@ def test_an_arm_goes_through_the_stage_of_its_method_alone(project):
     assert (set(base["steps"]), base["stage"]["learns"]) == ({"projector"}, "projector")
     assert (set(tuned["steps"]), tuned["stage"]["learns"]) == ({"alignment"}, 10)
     assert base["stage"]["refused"] is None and tuned["stage"]["refused"] == "harmful"
+    assert not json.loads(found["train dino-smol-135m.narrow-text.s11"])["images"] and tuned["images"]
 
 
 @pytest.mark.parametrize(

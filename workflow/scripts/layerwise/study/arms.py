@@ -6,15 +6,14 @@ is read out of an arm's name.
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, model_validator
 
+from layerwise import plugins
 from layerwise.study.settings import Identifier, Positive, Settings, Whole
 
 
 class Arm(Settings):
     """One way of training a model."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     start: Identifier | None = Field(
         None, alias="from", description="The arm that it starts from; absent: the encoder or the backbones alone."
@@ -28,6 +27,14 @@ class Arm(Settings):
     reward: str | None = Field(
         None, pattern="^[a-z0-9.-]+$", description="What a method that learns from a reward is rewarded with."
     )
+
+    @model_validator(mode="after")
+    def check(self) -> "Arm":
+        said = plugins.declared("training.methods", self.method)
+        for key, value, needed in (("from", self.start, "STARTS_FROM_ARM"), ("reward", self.reward, "REWARDED")):
+            if said[needed] != (value is not None):
+                raise ValueError(f"method {self.method} {'needs' if said[needed] else 'has no'} `{key}`")
+        return self
 
     def layers(self, blocks: int, default_layer: int) -> list[int]:
         """The exit layers that training sees, of an encoder with so many blocks; empty without images."""

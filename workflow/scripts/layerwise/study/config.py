@@ -50,6 +50,10 @@ class Model(Settings):
     def check(self) -> "Model":
         if [self.source, self.organism, self.assembled].count(None) != 2:
             raise ValueError("give one of `source` (published weights), `organism` or `assembled` (trained here)")
+        if self.default_layer > self.blocks:
+            raise ValueError(
+                f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
+            )
         if self.trained != bool(self.arms):
             raise ValueError("`arms` say how a model is trained here: an organism or assembled model needs some")
         for name, arm in self.arms.items():
@@ -59,14 +63,12 @@ class Model(Settings):
                 )
             if self.arms[lineage(self.arms, name)[-1]].start is not None:
                 raise ValueError(f"arm {name} starts from itself by way of {', '.join(lineage(self.arms, name))}")
+            if self.organism and arm.exits == "none":
+                raise ValueError(f"arm {name}: `exits: none` is for assembled models; an organism always sees images")
             if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:
                 raise ValueError(
                     f"arm {name}: exit layer {beyond[0]} lies beyond the encoder: there are 0 to {self.blocks}"
                 )
-        if self.default_layer > self.blocks:
-            raise ValueError(
-                f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
-            )
         if self.organism and self.organism.vision.blocks != self.blocks:
             raise ValueError(f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}")
         return self

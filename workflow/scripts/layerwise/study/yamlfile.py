@@ -108,7 +108,7 @@ def _explain(layers: list[tuple[Path, dict]], kind: type[BaseModel], errors: lis
     place = max((_keys(e["loc"]) for e in errors if _keys(e["loc"])[: len(place)] == place), key=len)
     same = [e for e in errors if _keys(e["loc"]) == place]
     path, key = _holder(layers, place), ".".join(map(str, place))
-    fields = _model(kind, place[:-1]).model_fields
+    fields = {field.alias or name: field for name, field in _model(kind, place[:-1]).model_fields.items()}
     if same[0]["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
