@@ -11,6 +11,7 @@ from layerwise.files import atomic
 from layerwise.jobs import program
 from layerwise.jobs.threads import single_thread
 from layerwise.models import backbones, checkpoints
+from layerwise.models.backbones import LanguageBackbone, VisionBackbone
 
 # Largest difference of two states, as a share of the largest state: float32 leaves about 1e-6 after twelve blocks.
 TOLERANCE = 1e-4
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> None:
     arguments = options.parse_args(argv)
     single_thread()
     spec = arguments.spec
-    vision = plugins.find("models.backbones", spec["vision"])
+    vision: VisionBackbone = plugins.find("models.backbones", spec["vision"])
     path = assets.resolve(arguments.vision)
     encoder = vision.load(path)
     differences = vision.parity(path, encoder)
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> None:
             f"the vision encoder of {path} differs from its source by {max(differences):.2g} of the largest state, see "
             f"{arguments.parity}. transformers may have changed: install the version in envs/requirements.lock."
         )
-    language, tokenizer = plugins.find("models.backbones", spec["language"]).load(assets.resolve(arguments.language))
+    reader: LanguageBackbone = plugins.find("models.backbones", spec["language"])
+    language, tokenizer = reader.load(assets.resolve(arguments.language))
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}
     checkpoints.save(arguments.output, *backbones.assemble(encoder, language, tokenizer, **settings))
 

@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def compute(
         for prompt_id, _ in rows.missing:
             missing[prompt_id].append(layer)
     tasks = [engine.Task(prompt, tuple(missing[prompt.id]), image) for prompt, image in prompts if prompt.id in missing]
-    errors = defaultdict(list)
+    errors: dict[int, list[str]] = defaultdict(list)
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
         family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
@@ -112,7 +112,7 @@ def compute(
 
 
 def keep(
-    batch: list[engine.Answer | engine.Failure], subject: str, files: dict[int, Rows], errors: dict[int, list[str]]
+    batch: Sequence[engine.Answer | engine.Failure], subject: str, files: dict[int, Rows], errors: dict[int, list[str]]
 ) -> None:
     """Put the answers of a batch on disk, each into the file of its layer, and note the failures."""
     found = defaultdict(list)

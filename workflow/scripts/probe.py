@@ -20,6 +20,7 @@ from layerwise.jobs import gpus, program
 from layerwise.jobs.threads import single_thread
 from layerwise.models import checkpoints, engine
 from layerwise.models.families import TILES, Family
+from layerwise.models.organisms import Recipe
 from layerwise.records import read_prompts
 from layerwise.world import world
 
@@ -76,7 +77,7 @@ class Seen:
         scenes, images = world.sample(CUES[cue], spec["probes"][f"{part}_images"], rng)
         self.hazard, self.item, self.images = scenes.hazard, scenes.item, images
         pixels = torch.from_numpy(world.pixel_values(images))
-        recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
+        recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
         layers, device = range(family.blocks + 1), family.model.device
         batches = [recipe.exit_states(family.model, part.to(device), layers) for part in pixels.split(BATCH)]
         self.states = {layer: torch.cat([batch[layer] for batch in batches]).float().cpu() for layer in layers}
@@ -92,8 +93,11 @@ class Seen:
 
 def on_prompts(family: Family, spec: dict, prompts: list[Path]) -> Iterator[tuple]:
     """The rows of any other model: its drift on the first images of the prompts; none where no prompt has one."""
-    shown = [(prompt, folder) for prompt, folder in read_prompts(prompts) if prompt.image is not None]
-    paths = {prompt.image_sha256: folder / prompt.image for prompt, folder in shown}
+    paths = {
+        prompt.image_sha256: folder / prompt.image
+        for prompt, folder in read_prompts(prompts)
+        if prompt.image is not None and prompt.image_sha256 is not None
+    }
     chosen = islice(sorted(paths), spec["probes"]["test_images"])
     images = [family.preprocess(engine.read_image(paths[sha256], sha256)) for sha256 in chosen]
     if images:

@@ -39,8 +39,8 @@ def atomic(path: Path, binary: bool = False) -> Iterator[IO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
-        with open(handle, "wb" if binary else "w", **text) as stream:
+        mode, encoding, newline = ("wb", None, None) if binary else ("w", "utf-8", "\n")
+        with open(handle, mode, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

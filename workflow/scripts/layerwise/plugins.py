@@ -10,7 +10,6 @@ import functools
 import importlib
 from collections.abc import Collection
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from layerwise.errors import InputError
@@ -40,8 +39,8 @@ def module(room: str, name: str) -> str:
     return f"layerwise.{room}.{stem}"
 
 
-def find(room: str, name: str) -> ModuleType:
-    """The module of a thing. Raises InputError as `module` does."""
+def find(room: str, name: str) -> Any:
+    """The module of a thing; what it offers is said in its room. Raises InputError as `module` does."""
     return importlib.import_module(module(room, name))
 
 

@@ -59,7 +59,19 @@ class Verdict:
     score: float | None = None
 
 
-Record = TypeVar("Record", Prompt, Response, Verdict)
+@dataclass(frozen=True)
+class Control:
+    """What a judge said of a response that was made up to try it."""
+
+    judge: str
+    control: str
+    prompt_id: str
+    label: str
+    score: float | None
+
+
+Record = TypeVar("Record", Prompt, Response, Verdict, Control)
+KeyedRecord = TypeVar("KeyedRecord", Response, Verdict)  # of one response, with a key that says whether it still holds
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
@@ -108,14 +120,3 @@ def write(path: Path, rows: Iterable[Record]) -> None:
     with atomic(path) as stream:
         for row in rows:
             stream.write(dumps(row) + "\n")
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a judge said of a response that was made up to try it."""
-
-    judge: str
-    control: str
-    prompt_id: str
-    label: str
-    score: float | None

@@ -1,5 +1,7 @@
 """What is known of the models trained here, by model, arm and seed: metrics by exit layer, probes, the cue's onset."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from layerwise.analysis import results
@@ -84,6 +86,6 @@ class Evidence:
         return int(self.subjects.loc[self.subjects["model"] == model, "default_layer"].iloc[0])
 
 
-def listed_exits(layers: object) -> str:
+def listed_exits(layers: Iterable[int]) -> str:
     """Exit layers in words."""
     return ", ".join(str(layer) for layer in layers)

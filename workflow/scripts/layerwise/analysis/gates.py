@@ -1,5 +1,7 @@
 """Is a model trained here able? What it must do at its default exit layer before any verdict on it is read."""
 
+from typing import Any
+
 import pandas as pd
 
 from layerwise.analysis.evidence import Evidence
@@ -39,7 +41,7 @@ def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFr
     return table.astype({"layer": "Int64", "n": "Int64", "passed": "boolean"})
 
 
-def _gate(subject: tuple, gate: str, found: pd.DataFrame, layer: int, threshold: float, at_least: bool) -> list[dict]:
+def _gate(subject: Any, gate: str, found: pd.DataFrame, layer: int, threshold: float, at_least: bool) -> list[dict]:
     """One gate's rows: one for each data set that has the value, or one without a value."""
     about = {"subject": subject.name, "model": subject.model, "arm": subject.arm, "seed": subject.seed}
     about |= {"gate": gate, "layer": layer, "threshold": threshold, "dataset": ""}

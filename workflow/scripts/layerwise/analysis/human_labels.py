@@ -28,7 +28,9 @@ def rows(judge: str, said: Sequence[str], labels: Sequence[str], texts: Sequence
     return found
 
 
-def _measures(given: np.ndarray, true: np.ndarray, declined: np.ndarray) -> Iterator[tuple[str, stats.Interval, int]]:
+def _measures(
+    given: np.ndarray, true: np.ndarray, declined: np.ndarray
+) -> Iterator[tuple[str, stats.Interval[float], int]]:
     n = len(true)
     for metric, hit, of in (
         ("precision", true, given),

@@ -30,7 +30,7 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     return (train - mean) / scale, (test - mean) / scale
 
 
-def cue_probe(train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_hazard: np.ndarray) -> Interval:
+def cue_probe(train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_hazard: np.ndarray) -> Interval[float]:
     """AUC on the test images of a logistic regression from (N, D) features to (N,) bool, with DeLong's interval."""
     train, test = standardised(train.astype(float), test.astype(float))
     sign = np.where(hazard, 1.0, -1.0)
@@ -45,7 +45,7 @@ def cue_probe(train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_haza
     return stats.auc(test @ weights[:-1], np.asarray(test_hazard, bool))
 
 
-def class_probe(train: np.ndarray, label: np.ndarray, test: np.ndarray, test_label: np.ndarray) -> Interval:
+def class_probe(train: np.ndarray, label: np.ndarray, test: np.ndarray, test_label: np.ndarray) -> Interval[float]:
     """Accuracy on the test images of a ridge regression from (N, D) features to (N,) classes, with Wilson's interval.
 
     Single precision: the penalty keeps the system well conditioned.
@@ -73,7 +73,7 @@ def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.nd
     return np.array(cosines).T, np.array(ratios).T
 
 
-def mean_over_images(values: np.ndarray) -> list[Interval]:
+def mean_over_images(values: np.ndarray) -> list[Interval[float]]:
     """Each column's mean over the rows (images) of (N, L) values, bootstrapped over images.
 
     A column that is the same in all images (the default layer, against itself) is known exactly.

@@ -17,7 +17,7 @@ the textbook ones. All intervals cover 95 %.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import binomtest, norm
@@ -30,15 +30,18 @@ SEED = 20240411
 Z = norm.ppf(0.5 + CONFIDENCE / 2)
 
 
-class Interval(NamedTuple):
+Number = TypeVar("Number", float, np.ndarray)
+
+
+class Interval(NamedTuple, Generic[Number]):
     """An estimate with its limits: three numbers, or three arrays of one shape."""
 
-    value: np.ndarray | float
-    low: np.ndarray | float
-    high: np.ndarray | float
+    value: Number
+    low: Number
+    high: Number
 
 
-def wilson(share: np.ndarray, n: np.ndarray) -> Interval:
+def wilson(share: Number, n: Number) -> Interval[Number]:
     """A share with Wilson's score interval. `n` need not be whole: it may be an effective size.
 
     Also valid, and then too wide, for the mean of scores in [0, 1]: of all of these a 0/1 score varies most.
@@ -93,7 +96,7 @@ def mean_over_columns(totals: np.ndarray, counts: np.ndarray) -> tuple[float, np
     return float((totals.sum(0) / counts.sum(0)).mean()), np.nanmean(bootstrap_means(totals, counts), axis=1)
 
 
-def percentile_interval(value: float, resampled: np.ndarray) -> Interval | None:
+def percentile_interval(value: float, resampled: np.ndarray) -> Interval[float] | None:
     """An estimate with the percentiles of its bootstrap resamples.
 
     None where all resamples are equal: there the bootstrap is blind, and would say that 20 refusals of 20 prove 100 %.
@@ -104,17 +107,17 @@ def percentile_interval(value: float, resampled: np.ndarray) -> Interval | None:
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
-def cluster_mean(totals: np.ndarray, counts: np.ndarray) -> Interval:
+def cluster_mean(totals: np.ndarray, counts: np.ndarray) -> Interval[float]:
     """The mean over the columns of each column's mean of values in [0, 1], bootstrapped over the rows (clusters).
 
     Where the bootstrap is blind, with Wilson's interval for that many clusters.
     """
     value, resampled = mean_over_columns(totals, counts)
-    clusters = np.count_nonzero(counts.sum(1))
+    clusters = int(np.count_nonzero(counts.sum(1)))
     return percentile_interval(value, resampled) or Interval(*map(float, wilson(value, clusters)))
 
 
-def f1(given: np.ndarray, true: np.ndarray) -> Interval:
+def f1(given: np.ndarray, true: np.ndarray) -> Interval[float]:
     """F1 of what was given (booleans) against what is true, bootstrapped; NaN limits where the bootstrap is blind."""
     drawn = resamples(len(true))
     both, either = (given & true).astype(float), given.astype(float) + true
@@ -125,7 +128,7 @@ def f1(given: np.ndarray, true: np.ndarray) -> Interval:
     return interval or Interval(value, np.nan, np.nan)
 
 
-def paired_difference(both: np.ndarray, first: np.ndarray, second: np.ndarray, n: np.ndarray) -> Interval:
+def paired_difference(both: np.ndarray, first: np.ndarray, second: np.ndarray, n: np.ndarray) -> Interval[np.ndarray]:
     """The difference (first − second) of two shares of the same n prompts, with Newcombe's interval (method 10).
 
     `both`, `first` and `second` count the prompts that are positive in both, in the first only, in the second only.
@@ -183,7 +186,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
-def kappa(first: np.ndarray, second: np.ndarray) -> Interval:
+def kappa(first: np.ndarray, second: np.ndarray) -> Interval[float]:
     """Cohen's kappa of two lists of labels of the same items, with its asymptotic interval.
 
     NaN where both lists hold one and the same label throughout: agreement beyond chance is not defined there. Where one
@@ -201,7 +204,7 @@ def kappa(first: np.ndarray, second: np.ndarray) -> Interval:
     return Interval(float(result.kappa), float(result.kappa - reach), float(result.kappa + reach))
 
 
-def auc(scores: np.ndarray, positive: np.ndarray) -> Interval:
+def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
     """The area under the ROC curve with the interval of DeLong et al. (1988) on the logit scale (Pepe 2003).
 
     The share of (positive, negative) pairs in which the positive has the higher score; ties count half. Where the

@@ -127,6 +127,7 @@ def _explain(source: Source, error: Exception) -> str:
 
 def _similar(source: Source) -> str:
     """A hint at the closest repositories of the same owner or of a like name, empty if the hub does not say."""
+    assert source.repo is not None, "a source of this kind has one"
     owner, name = source.repo.split("/")
     api = HfApi(endpoint=_endpoint())
     repos = api.list_models if source.repo_type == "model" else api.list_datasets

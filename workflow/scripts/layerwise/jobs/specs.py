@@ -14,6 +14,7 @@ from layerwise.study.arms import Arm
 from layerwise.study.config import Model
 from layerwise.study.loading import Study, Subject
 from layerwise.study.recipes import Assembled, Organism, Stage
+from layerwise.study.sources import Source
 
 # What the study that is examined prints.
 PUBLISHED = "paper/published.yaml"
@@ -229,11 +230,12 @@ class Specs:
     def _said_of(model: Model) -> dict:
         """What the paper says of an assembled model."""
         parts = {"about", "cite", "source"}
-        said = model.assembled.model_dump(include={"image_size": True, "vision": parts, "language": parts})
-        return {"display": model.display, "tuned_blocks": model.assembled.alignment.learns, **said}
+        assembled = _assembled(model)
+        said = assembled.model_dump(include={"image_size": True, "vision": parts, "language": parts})
+        return {"display": model.display, "tuned_blocks": assembled.alignment.learns, **said}
 
 
-def fetch(id: str, source: object) -> str:
+def fetch(id: str, source: Source) -> str:
     """Of a download: the source alone; no code, since a checksum decides what it is, and no hints for the plan."""
     return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
 
@@ -268,6 +270,7 @@ def _recipe(model: Model) -> list[str]:
 
 def _organism(model: Model, *parts: str) -> dict:
     """The recipe and the named parts of an organism's settings."""
+    assert model.organism is not None, "asked of an organism alone"
     return model.organism.model_dump(include={"recipe", *parts})
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
-from layerwise.models.deltas import WEIGHTS, chain
+from layerwise.models.deltas import WEIGHTS, Delta, chain
 from layerwise.models.families import Family
 
 
@@ -25,7 +25,7 @@ def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
     return model
 
 
-def save(weights: Path, *parts) -> None:
+def save(weights: Path, *parts: PreTrainedModel | ProcessorMixin | Delta) -> None:
     """Save each of `parts` (a model; its processor) into the folder of `weights`, which is <folder>/model.safetensors.
 
     The files are written aside and renamed one by one, the weights last. Raises InputError where that cannot be done.

@@ -22,7 +22,7 @@ class Delta:
     tensors: Mapping
     below: Path
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write it as transformers' models are written; `below` must be a neighbour of the folder's final place."""
         from safetensors.torch import save_file
 

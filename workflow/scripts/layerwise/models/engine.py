@@ -68,7 +68,7 @@ class _Row:
 
 def generate(
     family: Family, tasks: Iterable[Task], max_new_tokens: int, batch_size: int, system_prompt: str | None = None
-) -> Iterator[list[Answer | Failure]]:
+) -> Iterator[Sequence[Answer | Failure]]:
     """Greedy answers to all tasks at all their layers; each list is a batch that is done.
 
     What goes wrong with one image or in one batch becomes a `Failure` of each of its rows, and the others go on.
@@ -119,7 +119,7 @@ def _rows(encoded: Sequence[tuple[Task, list[int]]], images: "_Images") -> Itera
 
 
 @torch.inference_mode()
-def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: int) -> list[Answer | Failure]:
+def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: int) -> Sequence[Answer | Failure]:
     """Generate for at most `batch_size` rows of one token length."""
     filled = rows + rows[-1:] * (batch_size - len(rows))
     try:
@@ -145,7 +145,7 @@ def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: 
     return answers
 
 
-def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Answer | Failure]:
+def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Failure]:
     """The same failure of several rows; where nothing explains it, with its traceback in the log."""
     if isinstance(error, InputError):
         said = str(error)
@@ -178,7 +178,7 @@ class _Images:
     def features(self, tasks: list[Task]) -> list[dict[int, Tensor]]:
         """The features of each task's image, by exit layer; empty without an image."""
         found: dict[str | None, dict[int, Tensor]] = {None: {}}
-        new: dict[str, Task] = {}
+        new: dict[str | None, Task] = {}
         for task in tasks:
             key = task.prompt.image_sha256
             if key in self._encoded:
@@ -199,13 +199,13 @@ class _Held(OrderedDict):
 
     size = 0
 
-    def add(self, key: str, tensors: dict[Any, Tensor]) -> None:
+    def add(self, key: str | None, tensors: dict[Any, Tensor]) -> None:
         self[key] = tensors
         self.size += _bytes(tensors)
         while self.size > HELD_BYTES and len(self) > 1:
             self.size -= _bytes(self.popitem(last=False)[1])
 
-    def __getitem__(self, key: str) -> dict[Any, Tensor]:
+    def __getitem__(self, key: str | None) -> dict[Any, Tensor]:
         self.move_to_end(key)
         return super().__getitem__(key)
 
@@ -214,7 +214,7 @@ def _bytes(tensors: dict[Any, Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def read_image(path: Path, sha256: str) -> Image.Image:
+def read_image(path: Path, sha256: str | None) -> Image.Image:
     """The image in a file with that checksum. Raises InputError naming the file."""
     try:
         content = path.read_bytes()

@@ -1,6 +1,6 @@
 """Panels of lines over exit layers, the part that most figures share: single seeds thin, their mean thick."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -14,8 +14,14 @@ from layerwise.report.style import DOUBLE, INK, LETTERS, QUIET, Style, grid, mar
 
 # Lines are set apart sideways by up to this share of a layer, so that equal ones do not hide each other.
 APART = 0.62
-DOTTED = {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
-RING = {"marker": "o", "markersize": 6.5, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.7}
+DOTTED: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
+RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 6.5,
+    "markerfacecolor": "none",
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.7,
+}
 
 
 class Look(NamedTuple):
@@ -59,7 +65,8 @@ def panel(axes: Axes, data: DataFrame, looks: dict[str, Look], scale: float = 10
     )
     seeds, means = table[~table["mean"]], table[table["mean"]]
     colours = {name: look.colour for name, look in looks.items()}
-    same = {"x": "at", "y": "shown", "hue": "line", "hue_order": list(looks), "palette": colours, "units": "stretch"}
+    same: dict[str, Any] = {"x": "at", "y": "shown", "units": "stretch"}
+    same |= {"hue": "line", "hue_order": list(looks), "palette": colours}
     same |= {"style": "line", "style_order": list(looks), "dashes": {name: look.dashes for name, look in looks.items()}}
     same |= {"estimator": None, "legend": False, "ax": axes}
     if len(seeds):

@@ -7,10 +7,12 @@ of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which all common 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from pandas import DataFrame
 
 from layerwise.files import atomic
@@ -28,7 +30,7 @@ ANSWERED = {"answered": "#CC6677"}  # where no judge tells harmful from harmless
 OUTCOMES = {"asr": "#882255", "harmless": "#DDCC77", "incoherent": "#BBBBBB", "refusal": "#44AA99"}
 INK, QUIET, WARNING = "#222222", "#8A8A8A", "#B00020"
 
-RC = {
+RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
     "font.size": 7.0,  # of labels and legends too
     **dict.fromkeys(("axes.titlesize", "figure.titlesize"), 7.5),
@@ -105,7 +107,7 @@ class Style:
         return any(self.study.models[id].organism for id in data["model"].unique())
 
 
-def grid(rows: int, columns: int, width: float, height: float, **shared: object) -> tuple[Figure, list]:
+def grid(rows: int, columns: int, width: float, height: float, **shared: Any) -> tuple[Figure, list]:
     """An empty figure (inches) and its axes, `rows` lists of `columns`; labels can not run into each other."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared)
@@ -129,7 +131,7 @@ def mark_partial(figure: Figure, data: DataFrame) -> None:
     if not data["complete"].all():
         text = f"PARTIAL: {int((~data['complete']).sum())} of {len(data)} values lack responses"
         (legend,) = figure.legends
-        legend.set_title(text, prop={"weight": "bold", "size": RC["figure.titlesize"]})
+        legend.set_title(text, prop=FontProperties(weight="bold", size=RC["figure.titlesize"]))
         legend.set_alignment("left")
         legend.get_title().set_color(WARNING)
 

@@ -24,7 +24,7 @@ from layerwise.models.families import placed
 from layerwise.models.families.llava import Family
 from layerwise.records import Prompt
 from layerwise.training.loop import Saved, write_curve
-from layerwise.training.methods import Lesson
+from layerwise.training.methods import Lesson, Method
 
 IMAGES_AT_ONCE = 32
 # So many batches' worth of examples are drawn together and sorted by length, so that a batch has little padding.
@@ -46,7 +46,7 @@ def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
     The answer to learn is a prompt's target; of the task that is `refused` it is one of the refusals, in turn.
     Raises InputError where a prompt has no target.
     """
-    found = {}
+    found: dict[str, list[Example]] = {}
     by_dataset = {path.stem: path for path in paths}
     for task, dataset in spec["stage"]["data"].items():
         path, refusals = by_dataset[dataset], spec["stage"]["refusals"] if task == spec["stage"]["refused"] else None
@@ -64,7 +64,7 @@ def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
 
 def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
     """What a stage changes, by name: the `projector`, or so many of the language model's last blocks."""
-    if learns == "projector":
+    if isinstance(learns, str):
         inside: tuple[str, ...] = ("model.multi_modal_projector.",)
     else:
         blocks = len(model.model.language_model.layers)
@@ -106,11 +106,12 @@ def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, cu
     """
     below = start.parent
     family = checkpoints.load_model(below, spec["model"])
+    assert isinstance(family, Family), "an assembled model is a LLaVA"
     learned = learnable(family.model, spec["stage"]["learns"])
     key = digest([spec, checkpoints.checkpoint_digest(below)])
     saved = Saved(output.parent / "training.partial", key)
     learner = Assembled(family, spec, read(prompts, spec), learned)
-    method = plugins.find("training.methods", spec["method"])
+    method: Method = plugins.find("training.methods", spec["method"])
     write_curve(curve, method.train(learner, spec, output.parent.name, saved))
     checkpoints.save(output, Delta(learned, below))
     saved.remove()

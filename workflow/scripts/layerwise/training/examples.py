@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from layerwise.world import language, world
 
@@ -39,7 +40,7 @@ class Batch(NamedTuple):
 class Examples:
     """Draws batches of a mix about the given scenes."""
 
-    def __init__(self, scenes: world.Scenes, mix: Mix, tokenizer, rng: random.Random) -> None:
+    def __init__(self, scenes: world.Scenes, mix: Mix, tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> None:
         self.scenes, self.mix, self.rng = scenes, mix, rng
         self.by_family = [np.flatnonzero(scenes.family == family).tolist() for family in world.FAMILIES]
         self.hazard = scenes.hazard.tolist()

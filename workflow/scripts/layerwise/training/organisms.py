@@ -8,7 +8,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.models import checkpoints
+from layerwise.models.organisms import Recipe
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
 from layerwise.training.loop import write_curve
-from layerwise.training.methods import Lesson
+from layerwise.training.methods import Lesson, Method
 from layerwise.world import world
 
 IMAGES_AT_ONCE = 256
@@ -33,7 +33,7 @@ class Cache:
     states: Tensor
 
 
-def encode(recipe: ModuleType, model: nn.Module, layers: Sequence[int], count: int, seed: int) -> Cache:
+def encode(recipe: Recipe, model: nn.Module, layers: Sequence[int], count: int, seed: int) -> Cache:
     """`count` images of the world, all families alike, at the given exit layers alone."""
     if count < len(world.FAMILIES):
         raise InputError(f"key 'organism.language.images': {count} images do not hold all families; give 5 or more.")
@@ -56,7 +56,7 @@ class Organism:
 
     def __init__(self, model: nn.Module, spec: dict) -> None:
         self.model, self.layers, self.seed = model, spec["layers"], spec["seed"]
-        self.recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
+        self.recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
         self.settings = spec["organism"]["language"]
         self.cache = encode(self.recipe, model, self.layers, self.settings["images"], self.seed)
         self.tokenizer = self.recipe.new_processor().tokenizer
@@ -78,10 +78,8 @@ class Organism:
 
 def train_arm(spec: dict, start: Path, output: Path, curve: Path) -> None:
     """Train an arm from the weights `start`, of the encoder or of another arm; saves the curve and a whole model."""
-    recipe, method = (
-        plugins.find("models.organisms", spec["organism"]["recipe"]),
-        plugins.find("training.methods", spec["method"]),
-    )
+    recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
+    method: Method = plugins.find("training.methods", spec["method"])
     if method.STARTS_FROM_ARM:
         model = checkpoints.load(recipe.Model, start)
     else:

@@ -6,10 +6,15 @@ that the number of frozen ones sets. (Trained end to end it is readable after on
 stage reads the mean of all cells.) Heads sit at the default exit layer; blocks beyond it keep their first weights.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from layerwise import plugins
+from layerwise.models.organisms import Recipe
 from layerwise.training.loop import Point, fit
 from layerwise.world import world
 from layerwise.world.language import COLOURS
@@ -45,23 +50,24 @@ class Heads(nn.Module):
 
 def train_vision(organism: dict, default_layer: int, seed: int, name: str) -> tuple[nn.Module, list[Point]]:
     """A trained vision encoder and its curve. `organism` as in `config.Organism`; `name` is for progress lines."""
-    recipe, vision = plugins.find("models.organisms", organism["recipe"]), organism["vision"]
+    recipe: Recipe = plugins.find("models.organisms", organism["recipe"])
+    vision = organism["vision"]
     torch.manual_seed(seed)
     encoder, heads = recipe.new_vision(vision), Heads(vision["width"])
+
+    def loss_of(stage: str, frozen: int, families: Sequence[float], rng: np.random.Generator, step: int) -> Tensor:
+        scenes, images = world.sample(world.FAMILIES, vision["batch_size"], rng, families)
+        pixel_values = torch.from_numpy(world.pixel_values(images))
+        states = recipe.vision_states(encoder, pixel_values, default_layer, frozen)
+        loss = LOCAL_WEIGHT * heads.local_loss(states, scenes)
+        return loss + heads.relation_loss(states, scenes) if stage == "relation" else loss
+
     curve = []
     for stage, steps, frozen, families in (
         ("local", vision["local_steps"], 0, LOCAL_FAMILIES),
         ("relation", vision["relation_steps"], vision["frozen_blocks"], RELATION_FAMILIES),
     ):
-        rng = world.stream(seed, "vision", stage)
-
-        def loss_of(step: int, stage=stage, frozen=frozen, families=families, rng=rng) -> Tensor:
-            scenes, images = world.sample(world.FAMILIES, vision["batch_size"], rng, families)
-            pixel_values = torch.from_numpy(world.pixel_values(images))
-            states = recipe.vision_states(encoder, pixel_values, default_layer, frozen)
-            loss = LOCAL_WEIGHT * heads.local_loss(states, scenes)
-            return loss + heads.relation_loss(states, scenes) if stage == "relation" else loss
-
+        loss = partial(loss_of, stage, frozen, families, world.stream(seed, "vision", stage))
         parameters = [*recipe.vision_parameters(encoder, default_layer, frozen), *heads.parameters()]
-        curve += fit(name, stage, parameters, loss_of, steps, vision["learning_rate"], vision["warmup"])
+        curve += fit(name, stage, parameters, loss, steps, vision["learning_rate"], vision["warmup"])
     return encoder, curve

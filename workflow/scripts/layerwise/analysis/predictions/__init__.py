@@ -22,7 +22,7 @@ def predictions(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> pd.D
 
     With `asserted` false a failed gate is said in `detail` alone: training was too short for the outcomes to mean much.
     """
-    rows = []
+    rows: list[tuple] = []
     for part, module in ((evidence.organisms, organisms), (evidence.assembled, assembled)):
         if len(part):
             rows.extend(_rows(module.REGISTERED, results.studied(part), evidence, gates, asserted))
@@ -70,7 +70,8 @@ def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | st
 
 def _failed(gates: pd.DataFrame, models: list[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
     """For each of these models, in words, the gates that it failed; and those that could not be tried."""
-    failed, untried = [], []
+    failed: list[str] = []
+    untried: list[str] = []
     for model, arm, seed in models:
         own = gates[gates["model"].eq(model) & gates["arm"].eq(arm) & gates["seed"].eq(seed)]
         wrong = own[own["passed"].eq(False).fillna(False)]

@@ -68,7 +68,10 @@ def p5(evidence: Evidence, doses: pd.DataFrame) -> Finding:
         curve = evidence.curve(dose.model, dose.arm, dose.seed, "refusal_gap", "deep")
         passes[dose.frozen_blocks] = results.first_exit(curve.reset_index(), DISCRIMINATES)
     exits = list(passes.values())
-    rises = [None not in pair and pair[0] < pair[1] for pair in zip(exits, exits[1:], strict=False)]
+    rises = [
+        first is not None and second is not None and first < second
+        for first, second in zip(exits, exits[1:], strict=False)
+    ]
     detail = ", ".join(
         f"{blocks:.0f} blocks: {'never' if layer is None else f'exit {layer}'}" for blocks, layer in passes.items()
     )

@@ -1,17 +1,20 @@
 """Published backbones assembled into one model: a vision encoder, a language model, and a new projector.
 
-One file a format that a backbone comes in, which has `load(path)`. An assembled model is a genuine LLaVA of
-transformers; its projector is untrained.
+One file a format that a backbone comes in. An assembled model is a genuine LLaVA of transformers; its projector is
+untrained.
 """
 
+from pathlib import Path
+from typing import Protocol
+
 import torch
-from torch import nn
 from transformers import (
     GenerationConfig,
     LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -28,8 +31,25 @@ CHAT_TEMPLATE = (
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which DINOv2 was trained with
 
 
+class VisionBackbone(Protocol):
+    """What the file of a vision encoder's format offers. Both raise InputError for a file that holds another thing."""
+
+    def load(self, path: Path) -> PreTrainedModel:
+        """The encoder, whose blocks are to be exited from."""
+
+    def parity(self, path: Path, encoder: PreTrainedModel) -> list[float]:
+        """How far the encoder's states are from those of its source, block by block."""
+
+
+class LanguageBackbone(Protocol):
+    """What the file of a language model's format offers."""
+
+    def load(self, path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+        """The language model and its tokenizer. Raises InputError for a file that holds another thing."""
+
+
 def assemble(
-    encoder: nn.Module,
+    encoder: PreTrainedModel,
     language: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     image_token: str,

@@ -4,12 +4,13 @@
 a YAML in `config/models/`; no list of families has to be kept.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from transformers import ProcessorMixin
 
 # Tiles that a vision encoder is given at once. Part of the result: bf16 features depend on the shape of the batch.
 TILES = 16
@@ -23,10 +24,11 @@ class Family(Protocol):
     """
 
     model: torch.nn.Module
+    processor: ProcessorMixin
     blocks: int
     default_layer: int
 
-    def __init__(self, model: torch.nn.Module, processor: Callable, variant: str | None = None) -> None: ...
+    def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None: ...
 
     def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
         """One image as the vision encoder's inputs, on the CPU; nothing for no image."""
@@ -34,7 +36,7 @@ class Family(Protocol):
     def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
         """Token ids of one user turn, placeholders of the image (preprocessed, or empty) included."""
 
-    def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Sequence[Tensor]]:
+    def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> Mapping[int, Sequence[Tensor]]:
         """Projected features of preprocessed images at each of the exit layers: one (tokens, width) tensor an image.
 
         A family whose language model must know more has a type of its own for it, with `nbytes` and that tensor as
@@ -53,7 +55,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def chat_tokens(
-    processor: Callable, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None, **variables: str
+    processor: ProcessorMixin, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None, **variables: str
 ) -> list[int]:
     """Token ids of one user turn rendered by the processor's chat template, image placeholders expanded.
 

@@ -9,12 +9,13 @@ from collections.abc import Collection, Sequence
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import ProcessorMixin
 
 from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
 
 
 class Family:
-    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
+    def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         if variant is not None:
             raise ValueError(f"Idefics3 has no exit variants, so not {variant!r}")
         self.model, self.processor = model, processor
@@ -33,7 +34,7 @@ class Family:
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Tensor]]:
         tiles = [image["pixel_values"][0] for image in images]
-        found = {layer: [] for layer in layers}
+        found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         for pixels, real in same_shape(torch.cat(tiles)):
             for layer, states in self._exit_states(pixels.to(self.model.device, self.model.dtype), layers).items():
                 found[layer].append(self.connector(self.vision.post_layernorm(states))[:real])

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from transformers import ProcessorMixin
 
 from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
 
@@ -22,9 +23,8 @@ VARIANTS = (None, "norm-matched", "shuffled")
 class Family:
     encoder = "clip_vision_model"
 
-    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
-        found = model.config.vision_config.model_type
-        if found != self.encoder:
+    def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
+        if (found := model.config.vision_config.model_type) != self.encoder:
             raise ValueError(f"the vision encoder is {found}, not {self.encoder}")
         if variant not in VARIANTS:
             raise ValueError(f"no exit variant {variant!r}; there are {', '.join(filter(None, VARIANTS))}")
@@ -56,26 +56,26 @@ class Family:
 
     def exit_states(self, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
         """Encoder states (images, patches, width) at each exit layer, before the projector."""
-        hidden = self.embed(pixel_values)
-        states = {0: hidden}
+        states = {0: self.embed(pixel_values)}
         for number, block in enumerate(self.layers()[: max(layers)], 1):
-            states[number] = hidden = self.apply(block, hidden)
+            states[number] = self.apply(block, states[number - 1])
         return {layer: states[layer][:, self.skipped :] for layer in layers}
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Tensor]:
-        found = {layer: [] for layer in layers}
+        found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         needed = {*layers, self.default_layer} if self.variant == "norm-matched" else layers
         for pixels, real in same_shape(torch.cat([image["pixel_values"] for image in images])):
             states = self.exit_states(pixels.to(self.model.device), needed)
             projected = {layer: self.projector(state)[:real] for layer, state in states.items()}
             for layer in layers:
-                found[layer].append(self._varied(projected[layer], projected.get(self.default_layer)))
+                found[layer].append(self._varied(projected[layer], projected))
         return {layer: torch.cat(parts) for layer, parts in found.items()}
 
-    def _varied(self, features: Tensor, default: Tensor | None) -> Tensor:
-        """Features (images, patches, width) as the variant has them; `default` are those of the default layer."""
+    def _varied(self, features: Tensor, projected: dict[int, Tensor]) -> Tensor:
+        """Features (images, patches, width) as the variant has them, from those of all layers that it needs."""
         if self.variant == "norm-matched":
-            norms, wanted = (side.norm(dim=-1, keepdim=True).mean(1, keepdim=True) for side in (features, default))
+            sides = (features, projected[self.default_layer])
+            norms, wanted = (side.norm(dim=-1, keepdim=True).mean(1, keepdim=True) for side in sides)
             return features * (wanted / norms)
         if self.variant == "shuffled":
             return features[:, torch.randperm(features.shape[1], generator=torch.Generator().manual_seed(0))]

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache
+from transformers import DynamicCache, ProcessorMixin
 
 from layerwise.models.families import TILES, chat_tokens, same_shape, upright_rgb
 
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 
 
 class Family:
-    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
+    def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         if variant not in (None, "clamp", "keep"):
             raise ValueError(f"no exit variant '{variant}' of Mllama; there are: clamp, keep")
         self.model, self.processor, self.keep = model, processor, variant == "keep"
@@ -61,7 +61,7 @@ class Family:
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Seen]]:
         inputs = [torch.cat([image[name][:, 0] for image in images]) for name in INPUTS]
-        found = {layer: [] for layer in layers}
+        found: dict[int, list[Seen]] = {layer: [] for layer in layers}
         batches = [same_shape(values, TILES // inputs[0].shape[1]) for values in inputs]
         for (pixels, real), (ratios, _), (tiles, _) in zip(*batches, strict=True):
             bias = attention_bias(self.vision, tiles)

@@ -9,13 +9,14 @@ from collections.abc import Collection, Sequence
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import ProcessorMixin
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from layerwise.models.families import same_shape, upright_rgb
 
 
 class Family:
-    def __init__(self, model: torch.nn.Module, processor, variant: str | None = None) -> None:
+    def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         if variant is not None:
             raise ValueError(f"PaliGemma has no exit variants, so not {variant!r}")
         self.model, self.processor = model, processor
@@ -37,7 +38,7 @@ class Family:
         return words(f"{image}{words.bos_token}{text}\n", add_special_tokens=False).input_ids
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Tensor]:
-        found = {layer: [] for layer in layers}
+        found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         for pixels, real in same_shape(torch.cat([image["pixel_values"] for image in images])):
             hidden = self.tower.embeddings(pixels.to(self.model.device, self.model.dtype))
             states = {0: hidden}

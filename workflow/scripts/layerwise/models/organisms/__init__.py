@@ -1,1 +1,46 @@
-"""Model organisms: the synthetic world, its language, and one file a recipe that shapes a model of a genuine family."""
+"""Model organisms: one file a recipe, which shapes a small model of a genuine family for the synthetic world."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel, ProcessorMixin
+
+
+class Recipe(Protocol):
+    """What the file of a recipe offers. `Vision` and `Model` are the classes of its encoder and of its whole model.
+
+    Settings are dicts with the keys of `study.recipes.Organism`, and of its `vision`. B is the batch, P the 25 patches.
+    """
+
+    Vision: type[PreTrainedModel]
+    Model: type[PreTrainedModel]
+
+    def new_vision(self, vision: dict) -> PreTrainedModel:
+        """An untrained encoder. The blocks to be frozen start without attention, so without mixing the cells."""
+
+    def new_model(self, organism: dict, default_layer: int, encoder: PreTrainedModel) -> PreTrainedModel:
+        """A model with this vision encoder, whose projector and language model are untrained."""
+
+    def new_processor(self) -> ProcessorMixin:
+        """The world's pixels and words as the model's inputs."""
+
+    def vision_states(self, encoder: PreTrainedModel, pixel_values: Tensor, layer: int, frozen: int = 0) -> Tensor:
+        """States of the patches (B, P, width) after `layer` blocks; no gradient reaches the first `frozen` ones."""
+
+    def vision_parameters(self, encoder: PreTrainedModel, layer: int, frozen: int = 0) -> list[nn.Parameter]:
+        """What training changes in the encoder: all before exit layer `layer`, or only its blocks from `frozen` on."""
+
+    def exit_states(self, model: PreTrainedModel, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
+        """States of the patches (B, P, width) at each exit layer, for probes."""
+
+    def language_states(
+        self, model: PreTrainedModel, pixel_values: Tensor, layers: Collection[int]
+    ) -> dict[int, Tensor]:
+        """What the language side is given of an image, (B, tokens, width), at each exit layer."""
+
+    def language_parameters(self, model: PreTrainedModel) -> list[nn.Parameter]:
+        """What training changes in the language side."""
+
+    def answer_logits(self, model: PreTrainedModel, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
+        """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and `language_states`."""

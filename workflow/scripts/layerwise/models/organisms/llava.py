@@ -1,12 +1,10 @@
-"""A small LLaVA of genuine classes: CLIP vision encoder, two-layer projector, Llama. Also what a recipe must offer.
+"""A small LLaVA of genuine classes: CLIP vision encoder, two-layer projector, Llama.
 
-A recipe is one file that shapes a model family for the synthetic world. `Vision` and `Model` are its classes. Training
-calls its functions `new_vision`, `new_model`, `new_processor`, `vision_states`, `vision_parameters`, `language_states`,
-`language_parameters` and `answer_logits`; probing calls `exit_states`. Settings are dicts with the keys of
-`config.Organism`. B is the batch, P the 25 patches.
+B is the batch, P the 25 patches.
 """
 
 from collections.abc import Collection
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +24,8 @@ from layerwise.models.families.llava import Family
 from layerwise.world import language, world
 from layerwise.world.tokens import LONGEST, chat_template, tokenizer
 
-Vision, Model = CLIPVisionModel, LlavaForConditionalGeneration
+Vision: TypeAlias = CLIPVisionModel
+Model: TypeAlias = LlavaForConditionalGeneration
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<image>", "<unk>")
 PAD, BOS, EOS, IMAGE, _ = range(len(SPECIAL))
 

@@ -1,11 +1,12 @@
 """A small Llama 3.2 Vision of genuine classes: local blocks with taps, gated global ones, cross-attention to both.
 
 The exit is that of the local blocks. Behind it the global encoder, the projector and the language model learn together,
-and the vision encoder's own training leaves them alone. Gates, which transformers closes, start open. What a recipe
-must offer is said in `llava.py`. B is the batch, P the 25 patches, L the 32 tokens of a tile: patches, class, padding.
+and the vision encoder's own training leaves them alone. Gates, which transformers closes, start open. B is the batch,
+P the 25 patches, L the 32 tokens of a tile: patches, class, padding.
 """
 
 from collections.abc import Collection
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,8 @@ from layerwise.models.families import mllama as exits
 from layerwise.world import language, world
 from layerwise.world.tokens import LONGEST, chat_template, tokenizer
 
-Vision, Model = MllamaVisionModel, MllamaForConditionalGeneration
+Vision: TypeAlias = MllamaVisionModel
+Model: TypeAlias = MllamaForConditionalGeneration
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD, BOS, EOS, _ = range(len(SPECIAL))
 IMAGE = "<|image|>"  # its token lies behind the vocabulary, in the rows that only the embedding has
@@ -144,8 +146,8 @@ def language_states(model: Model, pixel_values: Tensor, layers: Collection[int])
 def language_parameters(model: Model) -> list[nn.Parameter]:
     """What training changes behind the exit: global encoder, projector, language model, output head."""
     vision = model.model.vision_model
-    parts = (vision.layernorm_post, vision.global_transformer, model.model.multi_modal_projector)
-    parts += (model.model.language_model, model.lm_head)
+    encoder = (vision.layernorm_post, vision.global_transformer)
+    parts = (*encoder, model.model.multi_modal_projector, model.model.language_model, model.lm_head)
     return [parameter for part in parts for parameter in part.parameters()]
 
 

@@ -5,6 +5,7 @@ hazards refused minus the share of their benign twins refused.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -23,7 +24,13 @@ INPUTS = ("metrics", "probes")
 WHEN = ["doses", "refusal_gap", "probed"]
 
 MARKERS = ("o", "s", "D", "P")
-READABLE = {"marker": "v", "markersize": 4.5, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
+READABLE: dict[str, Any] = {
+    "marker": "v",
+    "markersize": 4.5,
+    "markeredgewidth": 0,
+    "linestyle": "none",
+    "clip_on": False,
+}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:

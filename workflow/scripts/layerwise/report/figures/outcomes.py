@@ -2,8 +2,10 @@
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -24,7 +26,7 @@ WHEN = ["refusal"]
 WIDTH = 0.86
 # Bars would hide a line, so the default layer is marked above them.
 COLOURS = ANSWERED | OUTCOMES
-DEFAULT = {"marker": "v", "color": INK, "markersize": 3.5, "markeredgewidth": 0}
+DEFAULT: dict[str, Any] = {"marker": "v", "color": INK, "markersize": 3.5, "markeredgewidth": 0}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -45,7 +47,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         place.set_title(title(style.dataset(dataset), data[data["dataset"] == dataset], len(datasets)), pad=7)
     figure.supxlabel("Exit layer", size=7)
     figure.supylabel("Share of responses (%)", size=7)
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=OUTCOME_OF[name])
         for name in _stacked(data)
     ]

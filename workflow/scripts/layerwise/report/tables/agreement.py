@@ -6,7 +6,7 @@ from layerwise.report.findings import Frames
 from layerwise.report.text import MISSING, Names, Table, estimate, filled, none, number
 
 INPUTS = ("agreement",)
-WHEN = []
+WHEN = ()
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:

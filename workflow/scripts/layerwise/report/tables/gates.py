@@ -9,18 +9,6 @@ INPUTS = ("gates",)
 WHEN = ["trained"]
 # Gates that are a largest allowed value; all others are a smallest.
 AT_MOST = ("over_refusal", "deep_probe_early")
-# Gates that are a largest allowed value; all others are a smallest.
-AT_MOST = ("over_refusal", "deep_probe_early")
-GATES = {
-    "vqa_accuracy": "Questions answered right",
-    "refusal": "Hazards refused",
-    "over_refusal": "Twins refused",
-    "item_probe": "Item probe (accuracy)",
-    "deep_probe": "Deep-cue probe (AUC)",
-    "deep_probe_early": "Deep-cue probe (AUC), early",
-}
-# Gates that are a largest allowed value; all others are a smallest.
-AT_MOST = ("over_refusal", "deep_probe_early")
 GATES = {
     "vqa_accuracy": "Questions answered right",
     "refusal": "Hazards refused",
@@ -34,8 +22,8 @@ KEYS = ["model", "arm", "gate", "dataset"]
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Each ability gate of each organism: a column for each seed."""
-    table, found = frames["gates"], {}
-    for row in table.to_dict("records"):
+    found: dict[tuple, dict[str, str]] = {}
+    for row in frames["gates"].to_dict("records"):
         sign = "≤" if row["gate"] in AT_MOST else "≥"
         line = found.setdefault(
             tuple(row[key] for key in KEYS),

@@ -18,14 +18,6 @@ LABELLED = {
     "accuracy": "Right",
     "majority": "Commoner label",
 }
-LABELLED = {
-    "precision": "Precision",
-    "recall": "Recall",
-    "recall_declined": "Recall, declined",
-    "f1": "F1",
-    "accuracy": "Right",
-    "majority": "Commoner label",
-}
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:

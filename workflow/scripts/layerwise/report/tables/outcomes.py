@@ -8,7 +8,7 @@ from layerwise.report.text import MISSING, Names, Table, estimate, filled
 from layerwise.vocabulary import DEFAULT, GROUPS, METRICS
 
 INPUTS = ("metrics",)
-WHEN = []
+WHEN = ()
 LAYERS = (DEFAULT, *GROUPS)
 
 

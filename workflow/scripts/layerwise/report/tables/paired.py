@@ -7,13 +7,13 @@ from layerwise.report.text import Names, Table, filled, number, p_value
 from layerwise.vocabulary import METRICS
 
 INPUTS = ("paired",)
-WHEN = []
+WHEN = ()
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Each exit layer less the default layer, the same prompts at both: a column for each seed."""
     keys = ["model", "arm", "dataset", "metric", "layer"]
-    found = {}
+    found: dict[tuple, dict[str, str]] = {}
     for _, row in frames["paired"].iterrows():
         model, arm, dataset, metric, layer = (row[key] for key in keys)
         about = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset]}

@@ -7,7 +7,7 @@ from layerwise.report.text import MISSING, Names, Table, filled, none, number
 from layerwise.vocabulary import GROUPS
 
 INPUTS = ("published", "metrics")
-WHEN = []
+WHEN = ()
 # The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's.
 QUANTITIES = {"asr": ("ASR (%)", "asr_guard"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
 

@@ -1,13 +1,6 @@
-"""Methods that train an arm, one file each: `train(learner, spec, name, saved)` changes a model and returns the curve.
+"""Methods that train an arm, one file each."""
 
-A method declares, at the top of its file:
-
-- `STARTS_FROM_ARM`: whether it starts from another arm; else from the vision encoder or the backbones.
-- `REWARDED`: whether it learns from a reward, which the arm then names.
-- `STAGES`: for each kind of model, `organism` and `assembled`, the stages of its recipe that it goes through.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +25,24 @@ class Learner(Protocol):
 
     def lesson(self, stage: str) -> Lesson:
         """The supervised examples of a stage of its recipe."""
+
+
+class Method(Protocol):
+    """What the file of a method declares and offers.
+
+    `STARTS_FROM_ARM`: whether it starts from another arm; else from the vision encoder or the backbones. `REWARDED`:
+    whether it learns from a reward, which the arm then names.
+    """
+
+    STARTS_FROM_ARM: bool
+    REWARDED: bool
+
+    @property
+    def STAGES(self) -> Mapping[str, Sequence[str]]:
+        """For each kind of model, `organism` and `assembled`, the stages of its recipe that it goes through."""
+
+    def train(self, learner: Learner, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
+        """Change the learner's model, and return the curve. `name` is for progress lines."""
 
 
 def supervised(learner: Learner, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
