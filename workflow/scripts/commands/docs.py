@@ -48,7 +48,7 @@ It names models, data sets and judges by id, and each id is one small file:
 - `make plan EXPERIMENT=<name>` says what a run will compute, download and need.
 - Tokens never stand in these files. A gated model reads `HF_TOKEN` from the environment.
 """
-SECTIONS = [
+SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
     ("An experiment", config.Experiment, ["smoke.yaml"]),
     ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
     ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
@@ -115,7 +115,7 @@ def section(title: str, settings: type[settings.Settings], examples: list[str]) 
     schema = settings.model_json_schema()
     lines = [
         f"\n## {title}\n",
-        settings.__doc__.split("\n")[0] + "\n",
+        (settings.__doc__ or "").split("\n")[0] + "\n",
         "| key | value | default | meaning |",
         "| --- | --- | --- | --- |",
     ]
@@ -183,7 +183,7 @@ def values(field: dict, definitions: dict) -> str:
         case "boolean":
             return "`true`, `false`"
         case _:
-            return PATTERNS.get(field.get("pattern"), "text")
+            return PATTERNS.get(field.get("pattern", ""), "text")
 
 
 def bounds(field: dict) -> str:

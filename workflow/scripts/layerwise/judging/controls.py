@@ -21,7 +21,7 @@ def controls(judge: Judge, id: str, prompts: Sequence[Prompt], canned_refusal: s
     candidates = sorted((p for p in prompts if p.kind in kinds), key=lambda p: (p.dataset, p.id))
     number = min(CONTROL_PROMPTS, len(candidates))
     chosen = [candidates[index * len(candidates) // number] for index in range(number)]
-    tried = []
+    tried: list[tuple[str, Prompt, Response]] = []
     for prompt in chosen:
         texts = {
             "empty": "",
@@ -36,7 +36,7 @@ def controls(judge: Judge, id: str, prompts: Sequence[Prompt], canned_refusal: s
 
 def shuffled(prompt: Prompt) -> str | None:
     """The words of a prompt's target, or of its text, in another order that its id decides; None without one."""
-    target = prompt.target[0] if isinstance(prompt.target, list) and prompt.target else prompt.target
+    target = next(iter(prompt.target), None) if isinstance(prompt.target, list) else prompt.target
     words = (target or prompt.text).split()
     order = random.Random(prompt.id).sample(words, len(words))
     order = order if order != words else words[1:] + words[:1]

@@ -90,9 +90,9 @@ def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]
     raw, origin = content(path, name)
     try:
         text = raw.decode("utf-8-sig")
-        notes = re.match(r"(?:#.*\n)*", text)[0]
-        above = notes.count("\n")
-        reader = csv.DictReader(io.StringIO(text.removeprefix(notes), newline=""), strict=True)
+        below = re.sub(r"\A(?:#.*\n)*", "", text)
+        above = text.count("\n") - below.count("\n")
+        reader = csv.DictReader(io.StringIO(below, newline=""), strict=True)
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:
             there = ", ".join(reader.fieldnames or ()) or "none"

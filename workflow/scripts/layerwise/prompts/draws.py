@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from itertools import combinations, zip_longest
+from typing import Any
 
 from layerwise.prompts.archive import Item
 from layerwise.records import Prompt
@@ -28,7 +29,7 @@ def in_turn(groups: Iterable[Iterable[Item]]) -> list[Item]:
 
     So however many of the first are taken, the groups have equal shares of them, as long as the smallest lasts.
     """
-    nothing = object()
+    nothing: Any = object()
     rounds = zip_longest(*groups, fillvalue=nothing)
     return [item for items in rounds for item in items if item is not nothing]
 

@@ -62,7 +62,7 @@ class Plan:
     downloads: list[Download]
 
     @property
-    def disk_bytes(self) -> int:
+    def disk_bytes(self) -> float:
         """Size of all results, images and trained models included, downloads not."""
         experiment = self.study.experiment
         rows = self.responses.total * (1 + len(self.study.judges))
@@ -82,11 +82,12 @@ class Plan:
 def plan(study: Study, root: Path) -> Plan:
     """The plan of a study whose results lie, or will lie, below `root`."""
     run = paths.Run(study.name)
-    prompts, cells = {}, {}
+    prompts: dict[str, Count] = {}
+    cells: dict[str, Count] = {}
     for id, data in study.datasets.items():
         built = root / run.prompts(id)
-        there = _lines(built)
-        prompts[id] = Count(there, there) if built.exists() else Count(expected(data, study.experiment.limit), 0)
+        lines = _lines(built)
+        prompts[id] = Count(lines, lines) if built.exists() else Count(expected(data, study.experiment.limit), 0)
     asked = sum(count.total for count in prompts.values())
     total = done = failed = 0
     for subject in study.subjects:
@@ -114,7 +115,7 @@ def _trained(study: Study) -> dict[str, float]:
     """Bytes, by name, of all that is trained, each once: every arm of a lineage, and what the base arm is made from."""
     found: dict[str, float] = {}
     for subject in study.subjects:
-        if subject.arm is None:
+        if subject.arm is None or subject.seed is None:  # published: such a model has neither
             continue
         id, model = subject.model.weights_of or subject.id, subject.model
         if model.assembled:
@@ -160,7 +161,7 @@ def render(plan: Plan) -> str:
 
 
 def _prompts(plan: Plan) -> list[Line]:
-    lines = [_line("prompts", f"{sum(count.total for count in plan.prompts.values()):,}")]
+    lines: list[Line] = [_line("prompts", f"{sum(count.total for count in plan.prompts.values()):,}")]
     for id, count in plan.prompts.items():
         state = "built" if count.done else f"to build{'' if count.total else ', number not declared'}"
         lines.append((id, f"{count.total:,}", state))
@@ -170,7 +171,7 @@ def _prompts(plan: Plan) -> list[Line]:
 def _models(plan: Plan) -> list[Line]:
     cells = list(plan.cells.values())
     total, done = sum(count.total for count in cells), sum(count.done for count in cells)
-    lines = [_line("cells", f"{total:,} (model x exit layer), {done:,} done")]
+    lines: list[Line] = [_line("cells", f"{total:,} (model x exit layer), {done:,} done")]
     for id, count in plan.cells.items():
         lines.append((id, f"{count.total:,}", f"{count.done:,} done; {_needs(plan.study.models[id])}"))
     if plan.failed:
@@ -208,7 +209,9 @@ def _fetched(plan: Plan) -> list[Line]:
     left = [download for download in plan.downloads if not download.done]
     known = _size(1e6 * sum(download.source.size_mb or 0 for download in left))
     unknown = sum(download.source.size_mb is None for download in left)
-    lines = [_line("downloads", f"{known} to come" + (f", and {unknown} of unknown size" if unknown else ""))]
+    lines: list[Line] = [
+        _line("downloads", f"{known} to come" + (f", and {unknown} of unknown size" if unknown else ""))
+    ]
     for download in plan.downloads:
         source = download.source
         size = _size(source.size_mb * 1e6) if source.size_mb is not None else "?"
@@ -216,7 +219,7 @@ def _fetched(plan: Plan) -> list[Line]:
         notes.append(f"licence: {source.license or 'not stated'}")
         if source.gated:
             notes.append(f"GATED: ask for access at the page of {source.repo} and set HF_TOKEN")
-        if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision):
+        if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
             notes.append(f"revision '{source.revision}' can move")
         lines.append((_shortened(download.ids), size, "; ".join(notes)))
     return lines

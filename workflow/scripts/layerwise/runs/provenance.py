@@ -62,7 +62,7 @@ def jobs(root: Path) -> dict[str, Job]:
     made: dict[tuple[str, str], list[str]] = {}
     for output, record in records.items():
         made.setdefault((record["rule"], record["shellcmd"]), []).append(output)
-    found = {}
+    found: dict[str, Job] = {}
     for outputs in made.values():
         job = _job(records[outputs[0]], outputs)
         found |= dict.fromkeys(outputs, job)

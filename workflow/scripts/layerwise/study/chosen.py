@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from layerwise.errors import InputError
 from layerwise.paths import Run
@@ -10,7 +11,7 @@ KEY = "experiment"
 DEFAULT = "bench"
 
 
-def chosen(config: Mapping[str, object], configfiles: Sequence[str | Path] = ()) -> Run:
+def chosen(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> Run:
     """The run of the one experiment that Snakemake's `config` names.
 
     Raises InputError for what would be ignored: any other key, and files of `--configfile`.
