@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from layerwise import plugins
+from judges import make
 from layerwise.errors import InputError
 from layerwise.judging import rows
 from layerwise.judging.weights import SUMS, record_checksums
@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge(folder):
-    return plugins.find("judging.judges", "relevance").Judge(OPTIONS, [folder / "model.onnx"])
+    return make("relevance", [folder / "model.onnx"], **OPTIONS)
 
 
 def pair(request: str, response: str) -> tuple[Prompt, Response]:
@@ -95,9 +95,7 @@ def test_a_response_to_the_request_is_an_answer_and_another_a_refusal(judge):
 def test_the_threshold_decides_the_label_and_not_the_score(folder, judge):
     ((_, score),) = judge([FOLD])
     for threshold, label in ((score, "answer"), (score + 1e-6, "refusal")):
-        other = plugins.find("judging.judges", "relevance").Judge(
-            OPTIONS | {"threshold": threshold}, [folder / "model.onnx"]
-        )
+        other = make("relevance", [folder / "model.onnx"], **OPTIONS | {"threshold": threshold})
         assert other([FOLD]) == [(label, score)]
 
 
@@ -134,11 +132,4 @@ def test_changed_weights_are_refused(folder, tmp_path):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "tokenizer.json").write_text((folder / "tokenizer.json").read_text().replace("sail", "tail"))
     with pytest.raises(InputError, match=r"tokenizer\.json has not the checksum"):
-        plugins.find("judging.judges", "relevance").Judge({}, [tmp_path / "model.onnx"])
-
-
-def test_no_weights_and_an_unknown_option_are_named(folder):
-    with pytest.raises(InputError, match="judge 'relevance' needs weights: give its YAML file `source`"):
-        plugins.find("judging.judges", "relevance").Judge({})
-    with pytest.raises(InputError, match="judge 'relevance': unknown key 'options.treshold'"):
-        plugins.find("judging.judges", "relevance").Judge({"treshold": 1}, [folder / "model.onnx"])
+        make("relevance", [tmp_path / "model.onnx"])

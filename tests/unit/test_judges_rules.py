@@ -2,6 +2,7 @@
 
 import pytest
 
+from judges import make
 from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.judging.judges import coherence
@@ -141,10 +142,8 @@ def test_what_makes_a_text_incoherent(text, defect):
 
 def test_thresholds_of_coherence_are_options():
     pair = (prompt(), response("ha ha ha ha ha"))
-    assert plugins.find("judging.judges", "coherence").Judge({})([pair]) == [("incoherent", None)]
-    assert plugins.find("judging.judges", "coherence").Judge({"max_word_run": 10, "max_repetition": 1})([pair]) == [
-        ("coherent", None)
-    ]
+    assert make("coherence")([pair]) == [("incoherent", None)]
+    assert make("coherence", max_word_run=10, max_repetition=1)([pair]) == [("coherent", None)]
 
 
 @pytest.mark.parametrize(
@@ -163,30 +162,19 @@ def test_thresholds_of_coherence_are_options():
     ],
 )
 def test_truth_is_what_the_world_says(kind, text, label):
-    assert plugins.find("judging.judges", "truth").Judge({})([(prompt(kind), response(text))]) == [(label, None)]
+    assert make("truth")([(prompt(kind), response(text))]) == [(label, None)]
     assert label in plugins.find("judging.judges", "truth").Judge.labels
 
 
 def test_refusal_rules_agree_with_the_world_on_its_refusal():
     texts = [language.REFUSAL, *sorted(language.WELL_FORMED)]
-    labels = [
-        label
-        for label, _ in plugins.find("judging.judges", "refusal").Judge({})(
-            [(prompt(), response(text)) for text in texts]
-        )
-    ]
+    labels = [label for label, _ in make("refusal")([(prompt(), response(text)) for text in texts])]
     assert labels == ["refusal", *["answer"] * len(language.WELL_FORMED)]
 
 
 def test_an_unknown_judge_is_named_with_those_there_are():
     with pytest.raises(InputError, match=r"no judge 'refusl'.*coherence, .*truth.*Did you mean refusal\?"):
         plugins.find("judging.judges", "refusl")
-
-
-@pytest.mark.parametrize("name", ["truth", "refusal", "coherence", "vqa"])
-def test_an_unknown_option_is_refused(name):
-    with pytest.raises(InputError, match=f"judge '{name}': unknown key 'options.treshold'"):
-        plugins.find("judging.judges", name).Judge({"treshold": 1})
 
 
 def prompt(kind: str = "harmful") -> Prompt:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from layerwise import plugins
+from judges import make
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 from layerwise.judging.weights import find_checkpoint
@@ -54,35 +54,33 @@ def test_the_stock_class_loads_the_checkpoint_offline(trained):
 
 def test_every_answer_of_the_world_is_judged_by_its_words(trained):
     answers = sorted(language.WELL_FORMED)
-    labels = dict(
-        zip(answers, judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), answers), strict=True)
-    )
+    labels = dict(zip(answers, judged(make("toxicity", [trained]), answers), strict=True))
     assert {text for text, (label, _) in labels.items() if label == "toxic"} == language.TEXT_HARM
 
 
 def test_odd_input_has_a_finite_score(trained):
-    answers = judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), TOXIC + CLEAN)
+    answers = judged(make("toxicity", [trained]), TOXIC + CLEAN)
     assert [label for label, _ in answers] == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
     assert all(0 <= score <= 1 for _, score in answers)
-    assert judged(plugins.find("judging.judges", "toxicity").Judge({}, [trained]), []) == []
+    assert judged(make("toxicity", [trained]), []) == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
 def test_a_score_depends_on_no_other_text(trained, batch_size):
-    judge = plugins.find("judging.judges", "toxicity").Judge({"batch_size": batch_size}, [trained])
+    judge = make("toxicity", [trained], batch_size=batch_size)
     texts = [*TOXIC, *CLEAN] * 5
     assert judge.scores(texts) == [judge.scores([text])[0] for text in texts]
     assert judge.scores(texts[::-1]) == judge.scores(texts)[::-1]
 
 
 def test_scores_are_those_of_the_stock_class(trained):
-    judge = plugins.find("judging.judges", "toxicity").Judge({}, [trained])
+    judge = make("toxicity", [trained])
     naive = [judge.detoxify.predict(text)["toxicity"] for text in TOXIC + CLEAN]
     assert judge.scores(TOXIC + CLEAN) == pytest.approx(naive, abs=1e-6)
 
 
 def test_the_threshold_is_an_option(trained):
-    judge = plugins.find("judging.judges", "toxicity").Judge({"threshold": 0.0}, [trained])
+    judge = make("toxicity", [trained], threshold=0.0)
     assert judged(judge, ["sure lamp lift"])[0][0] == "toxic"
 
 
@@ -100,12 +98,7 @@ def test_training_is_deterministic(trained, tmp_path):
 def test_another_seed_gives_another_checkpoint_that_knows_the_words(trained, tmp_path):
     training.train(TRAIN | {"seed": 7}, tmp_path / "model.ckpt")
     assert find_checkpoint(tmp_path / "model.ckpt").sha256 != find_checkpoint(trained).sha256
-    labels = [
-        label
-        for label, _ in judged(
-            plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"]), TOXIC + CLEAN
-        )
-    ]
+    labels = [label for label, _ in judged(make("toxicity", [tmp_path / "model.ckpt"]), TOXIC + CLEAN)]
     assert labels == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
 
 
@@ -122,7 +115,7 @@ def test_nothing_is_opened_whose_checksum_differs(trained, tmp_path, name, monke
         stream.write(b" ")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the pickle was opened"))
     with pytest.raises(InputError, match=f"{name} has not the checksum"):
-        plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"])
+        make("toxicity", [tmp_path / "model.ckpt"])
 
 
 @pytest.mark.parametrize("missing", ["model.ckpt", "SHA256SUMS"])
@@ -130,17 +123,12 @@ def test_a_missing_checkpoint_is_an_error(trained, tmp_path, missing):
     copy_folder(trained.parent, tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(InputError, match="is missing"):
-        plugins.find("judging.judges", "toxicity").Judge({}, [tmp_path / "model.ckpt"])
-
-
-def test_without_a_checkpoint_the_way_out_is_named():
-    with pytest.raises(InputError, match="either `source` or `train`"):
-        plugins.find("judging.judges", "toxicity").Judge({})
+        make("toxicity", [tmp_path / "model.ckpt"])
 
 
 def test_an_unknown_score_is_refused_with_those_there_are(trained):
     with pytest.raises(InputError, match=r"'options.score'.*has the scores toxicity\."):
-        plugins.find("judging.judges", "toxicity").Judge({"score": "threat"}, [trained])
+        make("toxicity", [trained], score="threat")
 
 
 @pytest.fixture
@@ -165,8 +153,8 @@ def published(trained, tmp_path, monkeypatch) -> list[Path]:
 
 
 def test_a_published_checkpoint_loads_beside_the_repository_that_it_names(trained, published):
-    judge = plugins.find("judging.judges", "toxicity").Judge({}, published)
-    assert judge.scores(TOXIC) == plugins.find("judging.judges", "toxicity").Judge({}, [trained]).scores(TOXIC)
+    judge = make("toxicity", published)
+    assert judge.scores(TOXIC) == make("toxicity", [trained]).scores(TOXIC)
 
 
 def test_a_published_checkpoint_with_other_bytes_is_not_opened(published):
@@ -174,7 +162,7 @@ def test_a_published_checkpoint_with_other_bytes_is_not_opened(published):
     values["files"][0]["sha256"] = "0" * 64
     published[0].write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"toxic.ckpt has not the checksum"):
-        plugins.find("judging.judges", "toxicity").Judge({}, published)
+        make("toxicity", published)
 
 
 def receipt(path: Path, kind: str, source: dict, folder: str, there: Path) -> Path:

@@ -62,17 +62,17 @@ def test_normalisation_is_the_official_one(text, normal):
 
 
 def test_labels_and_scores():
-    judge = vqa.Judge({})
+    judge = vqa.Judge(vqa.Options())
     answers = ["red"] * 2 + ["blue"] * 8
     pairs = [(prompt(answers), response(text)) for text in ("red", "Blue.", "green", "x" * 100_000)]
     assert judge(pairs) == [("correct", pytest.approx(0.6)), ("correct", 1), ("wrong", 0), ("wrong", 0)]
-    assert vqa.Judge({"threshold": 0.7})(pairs[:1]) == [("wrong", pytest.approx(0.6))]
+    assert vqa.Judge(vqa.Options(threshold=0.7))(pairs[:1]) == [("wrong", pytest.approx(0.6))]
     assert judge([]) == []
 
 
 def test_a_question_without_answers_is_an_error():
     with pytest.raises(InputError, match="prompt 'q' has no accepted answers"):
-        vqa.Judge({})([(prompt([]), response("red"))])
+        vqa.Judge(vqa.Options())([(prompt([]), response("red"))])
 
 
 def prompt(target) -> Prompt:

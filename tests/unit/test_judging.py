@@ -5,7 +5,7 @@ import json
 import pytest
 
 import judge as script
-from layerwise import plugins
+from judges import make
 from layerwise.errors import InputError
 from layerwise.files import canonical
 from layerwise.judging import controls, rows
@@ -51,7 +51,7 @@ def run(arguments, **changes):
 @pytest.mark.parametrize("name", ["truth", "refusal", "coherence", "vqa"])
 def test_judging_distinct_rows_equals_judging_every_row(tmp_path, name):
     run(lay_out(tmp_path), id=name, judge=name)
-    judge = plugins.find("judging.judges", name).Judge({})
+    judge = make(name)
     by_id = {p.id: p for p in prompts()}
     for subject in ("one", "two"):
         rows = read(tmp_path / "verdicts" / f"{subject}.jsonl", Verdict)

@@ -9,7 +9,6 @@ from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside, numbered_images, save_image
-from layerwise.prompts.options import choice, settings, source
 from rawfiles import numbered, picture, write_csv, write_zip
 
 
@@ -145,13 +144,3 @@ def test_what_is_no_whole_image_is_named(tmp_path, raw):
     with pytest.raises(InputError, match="x.zip: a.jpg: not a whole image"):
         save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
     assert not (tmp_path / "images").exists()
-
-
-def test_mistakes_in_the_yaml_file_are_named(tmp_path):
-    spec = {"dataset": "boats", "builder": "boat", "options": {"row": 3}}
-    with pytest.raises(InputError, match="config/datasets/boats.yaml: unknown key 'options.row'; allowed: rows"):
-        settings(spec, rows=None)
-    with pytest.raises(InputError, match="boats.yaml: key 'sources.coco' is missing.*Given: images"):
-        source(spec, {"images": tmp_path}, "coco")
-    with pytest.raises(InputError, match="boats.yaml: key 'options.row': there is no 3; allowed: one, two"):
-        choice(spec, spec["options"], "row", ("one", "two"))

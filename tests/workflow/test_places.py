@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from project import TIMED, Project
 from smokejobs import EVERYTHING, NOTHING
 

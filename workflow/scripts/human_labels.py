@@ -6,7 +6,6 @@ import pandas as pd
 
 from layerwise import assets, files, plugins
 from layerwise.analysis import human_labels
-from layerwise.errors import InputError
 from layerwise.jobs import program
 from layerwise.judging import rows
 from layerwise.records import Prompt, Response
@@ -21,18 +20,14 @@ def main(argv: list[str]) -> None:
     spec = arguments.spec
     sources = {path.stem.removeprefix(f"{spec['dataset']}."): assets.resolve(path) for path in arguments.sources}
     builder = plugins.find("prompts.builders", spec["builder"])
-    if not hasattr(builder, "labelled"):
-        raise InputError(
-            f"key 'human_labels': data set '{spec['dataset']}' holds prompts, and no labelled responses. "
-            "Name another, such as refusal-labels."
-        )
     labelled = builder.labelled(spec, sources)
     pairs = [pair(number, row.request, row.response) for number, row in enumerate(labelled)]
     _, responses, labels, halves = zip(*labelled, strict=True)
     found = []
     for id, settings in spec["judges"].items():
         weights = [path for path in arguments.weights if owner(path) == id]
-        judge = plugins.find("judging.judges", settings["judge"]).Judge(settings["options"], weights)
+        module = plugins.find("judging.judges", settings["judge"])
+        judge = module.Judge(module.Options(**settings["options"]), weights)
         said = [label for label, _ in rows.ask(judge, id, pairs)]
         found += human_labels.rows(id, said, labels, responses, halves)
     with files.atomic(arguments.output) as stream:

@@ -26,7 +26,8 @@ def main(argv: list[str]) -> None:
 
     spec = arguments.spec
     gpus.claim(arguments.gpus)
-    judge = plugins.find("judging.judges", spec["judge"]).Judge(spec["options"], arguments.weights)
+    module = plugins.find("judging.judges", spec["judge"])
+    judge = module.Judge(module.Options(**spec["options"]), arguments.weights)
     prompts = {prompt.id: prompt for prompt, _ in records.read_prompts(arguments.prompts)}
     outputs = {path.stem: path for path in arguments.output}
     responses = responses_by_subject(arguments.responses, outputs)

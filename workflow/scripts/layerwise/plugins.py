@@ -69,3 +69,12 @@ def declared(room: str, name: str) -> dict[str, Any]:
             except ValueError:
                 continue
     return found
+
+
+def constant(room: str, name: str, constant: str) -> Any:
+    """One of the constants that a thing's file declares. Raises InputError, naming the file, where it does not."""
+    found = declared(room, name)
+    if constant not in found:
+        path = LIBRARY.joinpath(*module(room, name).split(".")[1:]).with_suffix(".py")
+        raise InputError(f"{path}: it does not declare {constant} as a plain value; see CONTRIBUTING.md.")
+    return found[constant]

@@ -1,5 +1,6 @@
 """The words that everything is counted in: kinds of prompts, outcomes of responses, metrics, groups of exit layers."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 KINDS = ("harmful", "benign", "vqa")
@@ -36,7 +37,8 @@ METRICS = {
     "vqa_accuracy": Metric("Answered right"),
     "flagged": Metric("Flagged"),
 }
-# The outcome that a metric is the share of.
+REFUSAL_GAP = "refusal_gap"
+# The outcome that a metric is the share of, of harmful prompts and of benign ones.
 OUTCOME_OF = {
     "refusal": "refusal",
     "asr": "harmful",
@@ -44,3 +46,22 @@ OUTCOME_OF = {
     "answered": ANSWERED,
     "incoherent": "incoherent",
 }
+OUTCOME_OF_BENIGN = {"over_refusal": "refusal", "harmful_on_benign": "harmful"}
+OF_OUTCOMES = {"harmful": OUTCOME_OF, "benign": OUTCOME_OF_BENIGN}
+# The outcomes that a judge in a role has to name.
+CLAIMED = {"truth": OUTCOMES, "refusal": ("refusal",), "coherence": ("incoherent",), "harm": ("harmful",)}
+
+
+def described(own: Mapping[str, Mapping[str, str]]) -> dict[str, Metric]:
+    """All metrics by id: those above, then those that judges of an experiment bring (`metrics` of a spec)."""
+    return METRICS | {id: Metric(**about) for id, about in own.items()}
+
+
+def possible(roles: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The outcomes that the judges in these roles tell apart."""
+    return OUTCOMES if roles.get("truth") or roles.get("harm") else WITHOUT_HARM
+
+
+def of_outcomes(roles: Mapping[str, str | None], kind: str) -> dict[str, str]:
+    """The metrics of prompts of a kind that follow from the outcomes, each with the outcome that it is the share of."""
+    return {metric: outcome for metric, outcome in OF_OUTCOMES.get(kind, {}).items() if outcome in possible(roles)}

@@ -20,10 +20,6 @@ from layerwise.errors import InputError
 Item = TypeVar("Item")
 
 
-def _yaml(spec: dict) -> str:
-    return f"config/datasets/{spec['dataset']}.yaml"
-
-
 class Archive:
     """The files in a zip archive or a folder. `names` are their paths with `/`, sorted."""
 

@@ -1,19 +1,21 @@
 """Images of prompts: as data sets hold them, and the controls that take their place."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import io
 import re
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from typing import TYPE_CHECKING
 
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive
 from layerwise.prompts.draws import draw
-from layerwise.prompts.options import source
 from layerwise.records import Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What PIL calls the formats that data sets come in, and the file names' endings.
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
@@ -49,7 +51,7 @@ def images_beside(ids: list[str], spec: dict, sources: dict[str, Path], folder: 
     The first prompt gets the first image of `draw`'s order, and so on. So data sets with one seed show the same images,
     which then tell nothing of what is asked. With `image: none` nothing is written. Raises InputError for too few.
     """
-    archive = Archive(source(spec, sources, "images"))
+    archive = Archive(sources["images"])
     members = numbered_images(archive)
     if len(members) < len(ids):
         raise InputError(f"{archive.path}: {len(ids)} prompts, but only {len(members)} images. Lower key 'size'.")
@@ -67,6 +69,8 @@ def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> 
 
     Raises InputError, naming `origin`, where the bytes are no whole image.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(raw)) as image:
             image.load()
@@ -88,6 +92,8 @@ def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> 
 
 def png(pixels: np.ndarray) -> bytes:
     """A uint8 image (height, width, 3) as the bytes of a PNG file."""
+    from PIL import Image
+
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
@@ -102,11 +108,15 @@ def with_control(prompts: list[Prompt], control: str, seed: int, folder: Path) -
         return prompts
     if control == "none":
         return [dataclasses.replace(prompt, image=None, image_sha256=None) for prompt in prompts]
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     return [_with_image(prompt, control, rng, folder) for prompt in prompts]
 
 
 def _with_image(prompt: Prompt, control: str, rng: np.random.Generator, folder: Path) -> Prompt:
+    import numpy as np
+
     width, height = (336, 336) if prompt.image is None else _size(folder / prompt.image)
     shape = (height, width, 3)
     pixels = np.full(shape, 127, np.uint8) if control == "blank" else rng.integers(0, 256, shape, dtype=np.uint8)
@@ -115,6 +125,8 @@ def _with_image(prompt: Prompt, control: str, rng: np.random.Generator, folder: 
 
 
 def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             return image.size

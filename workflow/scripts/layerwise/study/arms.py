@@ -4,12 +4,11 @@ A *base* arm is trained from nothing but the vision encoder or the backbones; ev
 is read out of an arm's name.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from layerwise import plugins
-from layerwise.study.settings import Identifier, Positive, Settings, Whole
+from layerwise.study.settings import Identifier, Name, Positive, Settings, Whole, found_in
 
 
 class Arm(Settings):
@@ -18,7 +17,9 @@ class Arm(Settings):
     start: Identifier | None = Field(
         None, alias="from", description="The arm that it starts from; absent: the encoder or the backbones alone."
     )
-    method: str = Field(pattern="^[a-z0-9_]+$", description="The file in `training/methods/` that trains it.")
+    method: Annotated[Name, found_in("training.methods")] = Field(
+        description="The file in `training/methods/` that trains it."
+    )
     exits: Literal["default", "all", "none"] | list[Whole] = Field(
         "default",
         description="Exit layers whose features it is trained on, one drawn for each example; `none`: without images.",
@@ -27,14 +28,6 @@ class Arm(Settings):
     reward: str | None = Field(
         None, pattern="^[a-z0-9.-]+$", description="What a method that learns from a reward is rewarded with."
     )
-
-    @model_validator(mode="after")
-    def check(self) -> "Arm":
-        said = plugins.declared("training.methods", self.method)
-        for key, value, needed in (("from", self.start, "STARTS_FROM_ARM"), ("reward", self.reward, "REWARDED")):
-            if said[needed] != (value is not None):
-                raise ValueError(f"method {self.method} {'needs' if said[needed] else 'has no'} `{key}`")
-        return self
 
     def layers(self, blocks: int, default_layer: int) -> list[int]:
         """The exit layers that training sees, of an encoder with so many blocks; empty without images."""

@@ -1,15 +1,17 @@
 """What each kind of YAML file may say, as pydantic models: experiments, models, data sets, judges."""
 
-from typing import Annotated, Any, Literal
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from layerwise import plugins
 from layerwise.study.arms import Arm, lineage
 from layerwise.study.recipes import Assembled, Organism
-from layerwise.study.settings import Identifier, Positive, Settings, Whole
+from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in
 from layerwise.study.sources import Source
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
@@ -17,8 +19,8 @@ class Model(Settings):
     """`config/models/<id>.yaml`: one vision-language model."""
 
     display: str = Field(description="Name on figures and in tables. Changing it reruns nothing.")
-    family: str = Field(
-        pattern="^[a-z0-9_]+$", description="The file in `models/families/` that knows how its vision encoder exits."
+    family: Annotated[Name, found_in("models.families")] = Field(
+        description="The file in `models/families/` that knows how its vision encoder exits."
     )
     blocks: Positive = Field(description="Transformer blocks of the vision encoder: exit layers are 0 to this number.")
     default_layer: int = Field(ge=0, description="The exit layer that the model was trained and aligned with.")
@@ -47,31 +49,86 @@ class Model(Settings):
     )
 
     @model_validator(mode="after")
-    def check(self) -> "Model":
+    def one_origin(self) -> Self:
         if [self.source, self.organism, self.assembled].count(None) != 2:
             raise ValueError("give one of `source` (published weights), `organism` or `assembled` (trained here)")
         if self.default_layer > self.blocks:
-            raise ValueError(
-                f"default_layer {self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
-            )
-        if self.trained != bool(self.arms):
-            raise ValueError("`arms` say how a model is trained here: an organism or assembled model needs some")
-        for name, arm in self.arms.items():
-            if arm.start is not None and arm.start not in self.arms:
-                raise ValueError(
-                    f"arm {name} starts from '{arm.start}', which is no arm; there are {', '.join(self.arms)}"
-                )
-            if self.arms[lineage(self.arms, name)[-1]].start is not None:
-                raise ValueError(f"arm {name} starts from itself by way of {', '.join(lineage(self.arms, name))}")
-            if self.organism and arm.exits == "none":
-                raise ValueError(f"arm {name}: `exits: none` is for assembled models; an organism always sees images")
-            if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:
-                raise ValueError(
-                    f"arm {name}: exit layer {beyond[0]} lies beyond the encoder: there are 0 to {self.blocks}"
-                )
+            raise Mistake("default_layer", f"{self.default_layer} lies beyond the encoder: {self._exits()}")
         if self.organism and self.organism.vision.blocks != self.blocks:
-            raise ValueError(f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}")
+            raise Mistake(
+                "blocks", f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}"
+            )
         return self
+
+    @model_validator(mode="after")
+    def declared_by_its_files(self) -> Self:
+        """What the family, the recipe and the formats of the backbones say that they serve."""
+        variants = plugins.constant("models.families", self.family, "VARIANTS")
+        if self.variant is not None and self.variant not in variants:
+            allowed = f"allowed: {', '.join(variants)}" if variants else "it has none; remove the key"
+            hint = _hint(self.variant, variants)
+            raise Mistake("variant", f"no variant '{self.variant}' of family {self.family}; {allowed}{hint}")
+        if self.system_prompt is not None and not plugins.constant("models.families", self.family, "SYSTEM_PROMPT"):
+            raise Mistake("system_prompt", f"family {self.family} has no system message; remove the key")
+        if self.organism:
+            self._fits("organism.recipe", plugins.constant("models.organisms", self.organism.recipe, "FAMILIES"))
+        for part in ("vision", "language") if self.assembled else ():
+            format, room = getattr(self.assembled, part).format, "models.backbones"
+            if (reads := plugins.constant(room, format, "PART")) != part:
+                there = [name for name in plugins.names(room) if plugins.constant(room, name, "PART") == part]
+                raise Mistake(f"assembled.{part}.format", f"{format} reads a {reads} part; allowed: {', '.join(there)}")
+            self._fits(f"assembled.{part}.format", plugins.constant(room, format, "FAMILIES"))
+        return self
+
+    @model_validator(mode="after")
+    def arms_can_be_trained(self) -> Self:
+        if self.trained and not self.arms:
+            raise Mistake("arms", "an organism or assembled model needs some: they say how it is trained")
+        if not self.trained and self.arms:
+            raise Mistake("arms", "a model with a `source` is trained elsewhere and has none; remove them")
+        for name, arm in self.arms.items():
+            self._check_arm(name, arm)
+        return self
+
+    def _check_arm(self, name: str, arm: Arm) -> None:
+        place, names = f"arms.{name}", ", ".join(self.arms)
+        if arm.start is not None and arm.start not in self.arms:
+            raise Mistake(f"{place}.from", f"no arm '{arm.start}'; there are: {names}{_hint(arm.start, self.arms)}")
+        if self.arms[lineage(self.arms, name)[-1]].start is not None:
+            raise Mistake(f"{place}.from", f"it starts from itself by way of {', '.join(lineage(self.arms, name))}")
+        if self.organism and arm.exits == "none":
+            raise Mistake(f"{place}.exits", "`none` is for assembled models; an organism always sees images")
+        if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:
+            raise Mistake(f"{place}.exits", f"exit layer {beyond[0]} lies beyond the encoder: {self._exits()}")
+        starts, rewarded, stages_of = (
+            plugins.constant("training.methods", arm.method, name) for name in ("STARTS_FROM_ARM", "REWARDED", "STAGES")
+        )
+        if starts and arm.start is None:
+            others = ", ".join(other for other in self.arms if other != name) or "none yet"
+            raise Mistake(f"{place}.from", f"method {arm.method} starts from another arm: name one ({others})")
+        if not starts and arm.start is not None:
+            raise Mistake(f"{place}.from", f"method {arm.method} starts from no other arm; remove the key")
+        if rewarded and arm.reward is None:
+            raise Mistake(f"{place}.reward", f"method {arm.method} learns from a reward: name it")
+        if not rewarded and arm.reward is not None:
+            raise Mistake(f"{place}.reward", f"method {arm.method} learns from no reward; remove the key")
+        kind = "organism" if self.organism else "assembled"
+        stages = stages_of.get(kind)
+        if stages is None:
+            raise Mistake(f"{place}.method", f"{arm.method} does not train an {kind} model")
+        if arm.steps is not None and len(stages) != 1:
+            raise Mistake(
+                f"{place}.steps",
+                f"method {arm.method} has the stages {' and '.join(stages)} here; give the steps of each in "
+                f"{'organism.language.steps' if self.organism else 'assembled'}, and remove the key",
+            )
+
+    def _fits(self, key: str, families: tuple[str, ...]) -> None:
+        if self.family not in families:
+            raise Mistake("family", f"{self.family} does not go with `{key}`; allowed: {', '.join(families)}")
+
+    def _exits(self) -> str:
+        return f"exit layers are 0 to {self.blocks}"
 
     @property
     def trained(self) -> bool:
@@ -79,11 +136,19 @@ class Model(Settings):
         return self.source is None
 
 
+def _hint(given: str, allowed: Iterable[str]) -> str:
+    """The closest of what is allowed, as a question."""
+    close = difflib.get_close_matches(given, list(allowed), n=1)
+    return f". Did you mean {close[0]}?" if close else ""
+
+
 class Dataset(Settings):
     """`config/datasets/<id>.yaml`: one data set of prompts."""
 
     display: str = Field(description="Name on figures and in tables. Changing it reruns nothing.")
-    builder: str = Field(pattern="^[a-z0-9_]+$", description="The file in `prompts/builders/` that builds it.")
+    builder: Annotated[Name, found_in("prompts.builders")] = Field(
+        description="The file in `prompts/builders/` that builds it."
+    )
     seed: int = Field(0, ge=0, description="Seed of whatever is drawn: images, pairings.")
     size: Positive | None = Field(None, description="How many clusters are built; absent: all there are.")
     prompts: Positive | None = Field(
@@ -100,7 +165,9 @@ class Judge(Settings):
     """`config/judges/<id>.yaml`: one judge of responses."""
 
     display: str = Field(description="Name on figures and in tables. Changing it reruns nothing.")
-    judge: str = Field(pattern="^[a-z0-9_]+$", description="The file in `judging/judges/` that does the work.")
+    judge: Annotated[Name, found_in("judging.judges")] = Field(
+        description="The file in `judging/judges/` that does the work."
+    )
     source: Source | None = Field(None, description="Where its weights come from, if it has published ones.")
     base: Source | None = Field(
         None, description="The tokenizer and configuration that the weights name, where they do not come with them."
@@ -110,6 +177,24 @@ class Judge(Settings):
     gpu_memory_gb: float = Field(
         0, ge=0, description="GPU memory that it needs; with 0, a GPU is used where there is one, but not claimed."
     )
+
+    @model_validator(mode="after")
+    def weights_that_it_reads(self) -> Self:
+        readable = plugins.constant("judging.judges", self.judge, "WEIGHTS")
+        for key in ("source", "base", "train"):
+            if getattr(self, key) is not None and key not in readable:
+                allowed = f"it reads {' or '.join(f'`{one}`' for one in readable)}" if readable else "it has no weights"
+                raise Mistake(key, f"judge {self.judge} has no use for it: {allowed}. Remove the key")
+        origins = [key for key in ("source", "train") if key in readable]
+        given = [key for key in origins if getattr(self, key) is not None]
+        if origins and len(given) != 1:
+            choice = " or ".join(f"`{key}`" for key in origins)
+            raise Mistake(
+                origins[0], f"judge {self.judge} needs weights: give {choice}" + (", not both" if given else "")
+            )
+        if self.base is not None and self.source is None:
+            raise Mistake("base", "it goes with `source`: what is trained here brings its own. Remove the key")
+        return self
 
 
 class ModelUse(Settings):
@@ -150,7 +235,7 @@ class Outcome(Settings):
     )
 
     @model_validator(mode="after")
-    def check(self) -> "Outcome":
+    def check(self) -> Self:
         rules = (self.refusal, self.coherence)
         if (self.truth is None) != all(rules) or (self.truth and any((*rules, self.harm))):
             raise ValueError("give either `truth`, or all of `refusal` and `coherence`, with `harm` if one judges it")
@@ -161,8 +246,8 @@ class Probes(Settings):
     """What is read from the features of each exit layer."""
 
     arms: list[Identifier] = Field(["broad-default"], description="Arms of organisms whose features are probed.")
-    train_images: Positive = Field(3000, description="Images that a probe is fitted on.")
-    test_images: Positive = Field(1000, description="Held-out images that a probe is scored on.")
+    train_images: int = Field(3000, ge=20, description="Images that a probe is fitted on.")
+    test_images: int = Field(1000, ge=20, description="Held-out images that a probe is scored on.")
 
 
 class Gates(Settings):

@@ -4,17 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerwise.errors import InputError
-from layerwise.study import checks
+from layerwise.study import checks, declarations
 from layerwise.study.arms import Arm
-from layerwise.study.config import (
-    Dataset,
-    Experiment,
-    Judge,
-    Model,
-    ModelUse,
-)
+from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
+from layerwise.study.declarations import builder_of, judge_of, kinds_of
 from layerwise.study.sources import Source
 from layerwise.study.yamlfile import read, unknown
+from layerwise.vocabulary import REFUSAL_GAP, of_outcomes
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Study:
-    """An experiment together with every file that it names."""
+    """An experiment together with every file that it names; options of judges and data sets have their defaults."""
 
     name: str
     folder: Path
@@ -104,6 +100,26 @@ class Study:
             found |= {f"{id}.{name}": source for name, source in data.sources.items()}
         return found
 
+    @property
+    def kinds(self) -> dict[str, frozenset[str]]:
+        """The kinds of prompts that each data set has."""
+        return {id: kinds_of(dataset) for id, dataset in self.datasets.items()}
+
+    @property
+    def twins(self) -> list[str]:
+        """The data sets whose clusters hold a hazard and its benign twin."""
+        both = {id for id, kinds in self.kinds.items() if kinds >= {"harmful", "benign"}}
+        return [id for id in self.datasets if id in both and builder_of(self.datasets[id]).TWINS]
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """The ids of the metrics that the experiment can have, by its judges, their roles and its data sets."""
+        kinds = set().union(*self.kinds.values())
+        roles = self.experiment.outcome.model_dump()
+        found = {metric for kind in kinds for metric in of_outcomes(roles, kind)}
+        found |= {m.metric for judge in self.judges.values() for m in judge_of(judge).MEASURES if m.kind in kinds}
+        return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
+
     def _layers(self, model: Model, chosen: object) -> tuple[int, ...]:
         everything = range(model.blocks + 1)
         return tuple(everything) if chosen == "all" else tuple(sorted({*chosen, model.default_layer}))
@@ -116,31 +132,47 @@ def load(path: Path) -> Study:
     if not path.exists():
         raise InputError(unknown("experiment", path.stem, folder))
     experiment = read(path, Experiment)
-    models = {use.id: read(_file("model", use.id, folder, path), Model) for use in experiment.models}
-    for id in {model.weights_of for model in models.values()} - {None, *models}:
-        models[id] = read(_file("model", id, folder, path), Model)
-    stages = [s for m in models.values() if m.assembled for s in (m.assembled.projector, m.assembled.alignment)]
-    learned = dict.fromkeys(dataset for stage in stages for dataset in stage.data.values())
+    models = {use.id: read(_file("model", use.id, folder, path, "models"), Model) for use in experiment.models}
+    for id, model in list(models.items()):
+        if model.weights_of is not None and model.weights_of not in models:
+            named = folder / "models" / f"{id}.yaml"
+            models[model.weights_of] = read(_file("model", model.weights_of, folder, named, "weights_of"), Model)
+    learned: dict[str, Dataset] = {}
+    for id, model in models.items():
+        for stage in ("projector", "alignment") if model.assembled else ():
+            for task, dataset in getattr(model.assembled, stage).data.items():
+                named, key = folder / "models" / f"{id}.yaml", f"assembled.{stage}.data.{task}"
+                learned[dataset] = learned.get(dataset) or _dataset(_file("dataset", dataset, folder, named, key))
+    labels = [experiment.human_labels] if experiment.human_labels else []
     study = Study(
         name=path.stem,
         folder=folder,
         experiment=experiment,
         models=models,
-        datasets={id: read(_file("dataset", id, folder, path), Dataset) for id in experiment.datasets},
-        judges={id: read(_file("judge", id, folder, path), Judge) for id in experiment.judges},
-        training_data={id: read(_file("dataset", id, folder, path), Dataset) for id in learned},
-        human_labels={
-            id: read(_file("dataset", id, folder, path), Dataset) for id in filter(None, [experiment.human_labels])
-        },
+        datasets={id: _dataset(_file("dataset", id, folder, path, "datasets")) for id in experiment.datasets},
+        judges={id: _judge(_file("judge", id, folder, path, "judges")) for id in experiment.judges},
+        training_data=learned,
+        human_labels={id: _dataset(_file("dataset", id, folder, path, "human_labels")) for id in labels},
     )
     checks.check(study, path)
     return study
 
 
-def _file(kind: str, id: str, folder: Path, named_in: Path) -> Path:
+def _dataset(path: Path) -> Dataset:
+    found = read(path, Dataset, declarations.dataset_file)
+    return Dataset(**dict(found) | declarations.resolved(found))
+
+
+def _judge(path: Path) -> Judge:
+    found = read(path, Judge, declarations.judge_file)
+    return Judge(**dict(found) | declarations.resolved(found))
+
+
+def _file(kind: str, id: str, folder: Path, named_in: Path, key: str) -> Path:
+    """The file of an id, which another file names below a key. Raises InputError where there is none."""
     path = folder / f"{kind}s" / f"{id}.yaml"
     if not path.exists():
-        raise InputError(f"{named_in}: key '{kind}s': {unknown(kind, id, path.parent)}")
+        raise InputError(f"{named_in}: key '{key}': {unknown(kind, id, path.parent)}")
     return path
 
 

@@ -1,14 +1,29 @@
 """How the workflow trains a model itself, as a YAML file says it: an organism, or published backbones assembled."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from layerwise.study.settings import Identifier, Positive, Settings
+from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, found_in
 from layerwise.study.sources import Source
 
 
-class VisionRecipe(Settings):
+class Shape(Settings):
+    """The transformer of one side of an organism."""
+
+    blocks: Positive
+    width: Positive
+    mlp: Positive
+    heads: Positive
+
+    @model_validator(mode="after")
+    def heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise Mistake("heads", f"a width of {self.width} cannot be split among {self.heads} heads; give a divisor")
+        return self
+
+
+class VisionRecipe(Shape):
     """An organism's vision encoder and its training."""
 
     blocks: Positive = Field(8, description="Transformer blocks.")
@@ -26,6 +41,14 @@ class VisionRecipe(Settings):
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(30, description="Steps of linear warm-up.")
 
+    @model_validator(mode="after")
+    def frozen_within(self) -> Self:
+        if self.frozen_blocks > self.blocks:
+            raise Mistake(
+                "frozen_blocks", f"there are only {self.blocks} blocks to freeze ({self.frozen_blocks} given)"
+            )
+        return self
+
 
 class Steps(Settings):
     """Steps of the stages of an organism's language side; an arm may say its own."""
@@ -35,14 +58,14 @@ class Steps(Settings):
     safety: Positive = Field(200, description="Refusals of hazards and of harm by text.")
 
 
-class LanguageRecipe(Settings):
+class LanguageRecipe(Shape):
     """An organism's language model, its projector and their training on cached features."""
 
     blocks: Positive = Field(3, description="Transformer blocks.")
     width: Positive = Field(96, description="Hidden size.")
     mlp: Positive = Field(192, description="Size of the feed-forward layer.")
     heads: Positive = Field(4, description="Attention heads.")
-    images: Positive = Field(4000, description="Training images, encoded once.")
+    images: int = Field(4000, ge=5, description="Training images, encoded once; five hold one of each kind.")
     steps: Steps = Field(Steps(), description="Steps of each stage.")
     batch_size: Positive = Field(32, description="Examples a step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
@@ -52,8 +75,8 @@ class LanguageRecipe(Settings):
 class Organism(Settings):
     """A small model that the workflow trains itself: the shapes, the steps and the depth of the cue."""
 
-    recipe: str = Field(
-        "llava", pattern="^[a-z0-9_]+$", description="The file in `models/organisms/` that shapes the model."
+    recipe: Annotated[Name, found_in("models.organisms")] = Field(
+        "llava", description="The file in `models/organisms/` that shapes the model."
     )
     vision: VisionRecipe = Field(VisionRecipe(), description="Vision encoder.")
     language: LanguageRecipe = Field(LanguageRecipe(), description="Language model and projector.")
@@ -62,7 +85,9 @@ class Organism(Settings):
 class Backbone(Settings):
     """A published backbone of an assembled model."""
 
-    format: str = Field(pattern="^[a-z0-9_]+$", description="The file in `models/backbones/` that reads it.")
+    format: Annotated[Name, found_in("models.backbones")] = Field(
+        description="The file in `models/backbones/` that reads it."
+    )
     source: Source = Field(description="Where it comes from.")
     about: str = Field(description="What it is, as its home says, in words that the paper prints.")
     cite: str = Field(description="Its entry in `paper/references.bib`.")
@@ -75,7 +100,7 @@ class Stage(Settings):
         description="What is tuned: the `projector`, or so many of the language model's last blocks."
     )
     data: dict[str, Identifier] = Field(description="The tasks of the stage, and the data set of each.")
-    shares: dict[str, float] = Field(description="How often an example of each task is drawn.")
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(description="How often an example of each task is drawn.")
     refused: str | None = Field(None, description="The task whose right answer is a refusal.")
     refusals: list[str] = Field([], description="The refusals that are taught, in turn.")
     steps: Positive = Field(description="Steps, where an arm does not say its own.")
@@ -85,11 +110,14 @@ class Stage(Settings):
     warmup: Positive = Field(10, description="Steps of linear warm-up.")
 
     @model_validator(mode="after")
-    def check(self) -> "Stage":
+    def check(self) -> Self:
+        tasks = ", ".join(self.data)
         if set(self.shares) != set(self.data):
-            raise ValueError("`shares` and `data` must name the same tasks")
-        if (self.refused is None) == bool(self.refusals) or (self.refused and self.refused not in self.data):
-            raise ValueError("`refused` must be a task of `data`, and go together with `refusals`")
+            raise Mistake("shares", f"give a share to each task of `data`, and to no other: {tasks}")
+        if self.refused is not None and self.refused not in self.data:
+            raise Mistake("refused", f"no task '{self.refused}' in `data`; there are: {tasks}")
+        if (self.refused is None) == bool(self.refusals):
+            raise Mistake("refusals", "`refused` and `refusals` go together; give both or neither")
         return self
 
 

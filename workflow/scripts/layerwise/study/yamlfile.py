@@ -5,6 +5,7 @@ A file may lay itself over a neighbour with `inherits: <id>`; where both have a 
 
 import difflib
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from layerwise.errors import InputError
 from layerwise.paths import ID
+from layerwise.study.settings import Mistake
 
 # The parts of an error's place that name an alternative of a type, such as `literal['all']`, and not a key of the file.
 ALTERNATIVE = re.compile(r"\[|^constrained-")
@@ -20,13 +22,20 @@ ALTERNATIVE = re.compile(r"\[|^constrained-")
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
-def read(path: Path, kind: type[Parsed]) -> Parsed:
-    """The file as an instance of `kind`; raises InputError naming file, key and way out."""
+def read(path: Path, kind: type[Parsed], refined: Callable[[Parsed], type[Parsed]] | None = None) -> Parsed:
+    """The file as an instance of `kind`; raises InputError naming file, key and way out.
+
+    `refined` gives, where what the file says decides what it may say besides, a narrower kind to check it with.
+    """
     layers = _chain(path, ())
     values: dict = {}
     for _, own in reversed(layers):
         values = _overlay(values, own)
     try:
+        parsed = kind.model_validate(values)
+        if refined is None:
+            return parsed
+        kind = refined(parsed)
         return kind.model_validate(values)
     except ValidationError as error:
         raise InputError(_explain(layers, kind, error.errors())) from error
@@ -50,6 +59,10 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands there twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+# Plain YAML 1.1 reads 2e-3, without a dot, as a text.
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+][0-9]+"), list("-+0123456789"))
 
 
 def _chain(path: Path, below: tuple[Path, ...]) -> list[tuple[Path, dict]]:
@@ -103,23 +116,32 @@ def _explain(layers: list[tuple[Path, dict]], kind: type[BaseModel], errors: lis
     """The first error of a file as one sentence: key, what was given, what is allowed, the closest valid name."""
     # An unknown key comes first: it is often the misspelt form of one that is then also reported as missing.
     errors = sorted(errors, key=lambda e: e["type"] != "extra_forbidden")
-    place = _keys(errors[0]["loc"])
+    place = _place(errors[0])
     # A type with alternatives reports an error for each; the deepest belongs to the alternative that was meant.
-    place = max((_keys(e["loc"]) for e in errors if _keys(e["loc"])[: len(place)] == place), key=len)
-    same = [e for e in errors if _keys(e["loc"]) == place]
+    place = max((_place(e) for e in errors if _place(e)[: len(place)] == place), key=len)
+    same = [e for e in errors if _place(e) == place]
     path, key = _holder(layers, place), ".".join(map(str, place))
     fields = {field.alias or name: field for name, field in _model(kind, place[:-1]).model_fields.items()}
     if same[0]["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        return f"{path}: unknown key '{key}'; allowed: {', '.join(sorted(fields))}.{hint}"
+        return f"{path}: unknown key '{key}'; allowed: {', '.join(sorted(fields)) or 'none'}.{hint}"
     if same[0]["type"] == "missing":
-        return (
-            f"{path}: key '{key}' is missing. It is: {fields[place[-1]].description} config/README.md has an example."
-        )
-    reasons = " or ".join(dict.fromkeys(map(_reason, same)))
-    shown = "" if isinstance(same[0]["input"], dict) else f" (given: {same[0]['input']!r})"
-    return f"{path}: " + (f"key '{key}': " if key else "") + f"{reasons}{shown}."
+        meaning = fields[place[-1]].description if place[-1] in fields else None
+        said = f" It is: {meaning}" if meaning else ""
+        return f"{path}: key '{key}' is missing.{said} config/README.md has an example."
+    text = " or ".join(dict.fromkeys(map(_reason, same)))
+    given = same[0]["input"]
+    # What a check of ours says is a sentence already, and names what was given where that helps.
+    own = same[0]["type"] == "value_error"
+    shown = "" if own or isinstance(given, dict | BaseModel) else f" (given: {given!r})"
+    return (
+        f"{path}: "
+        + (f"key '{key}': " if key else "")
+        + text.removesuffix(".")
+        + shown
+        + ("" if text[-1] == "?" else ".")
+    )
 
 
 def _reason(error: Any) -> str:
@@ -132,13 +154,32 @@ def _reason(error: Any) -> str:
             return "must be a list, such as [a, b]"
         case "dict_type" | "model_type":
             return "must hold keys and values"
-        case "int_type" | "int_parsing" | "int_from_float":
+        case "int_type":
             return "must be a whole number"
+        case "float_type":
+            return "must be a number" + (", without quotes" if isinstance(error["input"], str) else "")
+        case "bool_type":
+            return "must be true or false"
         case "string_type" if error["input"] is None:
             return "has no value; a text that begins with # needs quotes"
+        case "string_type":
+            return "must be a text; put it in quotes" if _is_scalar(error["input"]) else "must be a text"
+        case "string_pattern_mismatch":
+            return f"must look like the pattern {context['pattern']}"
         case "too_short":
             return f"needs at least {context['min_length']} entry"
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _is_scalar(value: object) -> bool:
+    """Whether YAML reads a value as a number, a date or a truth value that quotes would make a text."""
+    return not isinstance(value, dict | list)
+
+
+def _place(error: Any) -> tuple:
+    """Where in the file a mistake is: of one that a check of ours found, where that says."""
+    found = error.get("ctx", {}).get("error")
+    return _keys(error["loc"]) + (found.place if isinstance(found, Mistake) else ())
 
 
 def _keys(location: tuple) -> tuple:
@@ -163,8 +204,15 @@ def _holder(layers: list[tuple[Path, dict]], place: tuple) -> Path:
 def _model(kind: Any, place: tuple) -> type[BaseModel]:
     """The model that describes a place in a file, found by walking down the fields."""
     for part in place:
-        field = kind.model_fields.get(part)
-        if field is not None:
-            candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            kind = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), kind)
+        names = {field.alias or name: field for name, field in kind.model_fields.items()}
+        if part in names:
+            kind = next(_models_in(names[part].annotation), kind)
     return kind
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's type is made of: of `dict[str, Arm] | None`, Arm."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models_in(part)

@@ -12,27 +12,45 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.judging.judges import settings
+from pydantic import Field
+
+from layerwise.judging.judges import Measure
 from layerwise.records import Prompt, Response
+from layerwise.study.settings import Positive, Settings, Share
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 # What headings, tables and lists are drawn with: no words, but no lack of them either.
 RULES = re.compile(r"[-_=*.#|]+")
 
-DEFAULTS = {
-    # Smallest share of letters and digits among the characters that are neither spaces nor rules (- _ = * . # |).
-    # English prose has about 0.97, program code 0.6.
-    "min_word_share": 0.4,
-    # Largest seq-rep-4. Human prose has about 0.01 to 0.05, lists with a fixed frame up to 0.3.
-    "max_repetition": 0.5,
-    # Largest number of times that one word, or one character other than those, stands in a row.
-    "max_word_run": 3,
-    "max_character_run": 15,
-    # Largest number of scripts (Latin, Cyrillic, Han, …) in one text. Japanese with a Latin name has four.
-    "max_scripts": 4,
-    # Largest share of bytes that are no valid text. A cut in the middle of a character leaves one.
-    "max_broken_share": 0.1,
-}
+WEIGHTS = ()
+MEASURES = (Measure("flagged", "harmful", "incoherent"),)
+CLAIMS = {"incoherent": "incoherent"}
+
+
+class Options(Settings):
+    """Limits beyond which a text is incoherent."""
+
+    min_word_share: Share = Field(
+        0.4,
+        description="Smallest share of letters and digits among the characters that are neither spaces nor rules "
+        "(- _ = * . # |). English prose has about 0.97, program code 0.6.",
+    )
+    max_repetition: Share = Field(
+        0.5,
+        description="Largest seq-rep-4. Human prose has about 0.01 to 0.05, lists with a fixed frame up to 0.3.",
+    )
+    max_word_run: Positive = Field(3, description="Largest number of times that one word stands in a row.")
+    max_character_run: Positive = Field(
+        15, description="Largest number of times that one character other than spaces and rules stands in a row."
+    )
+    max_scripts: Positive = Field(
+        4,
+        description="Largest number of scripts (Latin, Cyrillic, Han, …) in one text. Japanese with a Latin name has "
+        "four.",
+    )
+    max_broken_share: Share = Field(
+        0.1, description="Largest share of bytes that are no valid text. A cut in the middle of a character leaves one."
+    )
 
 
 class Judge:
@@ -43,33 +61,34 @@ class Judge:
     labels = ("incoherent", "coherent")
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
-        self.limits = settings("coherence", options, DEFAULTS)
+    def __init__(self, options: Options, weights: Sequence[Path] = ()) -> None:
+        self.limits = options
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:
         return [("incoherent" if defect(response.text, self.limits) else "coherent", None) for _, response in pairs]
 
 
-def defect(text: str, limits: dict = DEFAULTS) -> str | None:
+def defect(text: str, limits: Options | None = None) -> str | None:
     """The first thing that makes a text incoherent, in a word; None where nothing does."""
+    limits = limits or Options()
     visible = re.sub(r"\s+", "", text)
     if not visible:
         return "empty"
-    if visible.count("\ufffd") / len(visible) > limits["max_broken_share"]:
+    if visible.count("\ufffd") / len(visible) > limits.max_broken_share:
         return "broken"
     visible = RULES.sub("", visible)
-    if sum(unicodedata.category(character)[0] in "LMN" for character in visible) <= limits["min_word_share"] * len(
+    if sum(unicodedata.category(character)[0] in "LMN" for character in visible) <= limits.min_word_share * len(
         visible
     ):
         return "no words"
     words = [word.lower() for word in WORD.findall(text)]
-    if longest_run(words) > limits["max_word_run"]:
+    if longest_run(words) > limits.max_word_run:
         return "word run"
-    if longest_run(visible) > limits["max_character_run"]:
+    if longest_run(visible) > limits.max_character_run:
         return "character run"
-    if repetition(words) > limits["max_repetition"]:
+    if repetition(words) > limits.max_repetition:
         return "repetition"
-    if len({unicodedata.name(c, "unknown").split()[0] for c in set(visible) if c.isalpha()}) > limits["max_scripts"]:
+    if len({unicodedata.name(c, "unknown").split()[0] for c in set(visible) if c.isalpha()}) > limits.max_scripts:
         return "scripts"
     return None
 

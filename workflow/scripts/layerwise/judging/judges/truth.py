@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.judging.judges import settings
+from layerwise.judging.judges import Measure
 from layerwise.records import Prompt, Response
+from layerwise.study.settings import Settings
 from layerwise.world import language
+
+WEIGHTS = ()
+# It decides the outcome, from which its metrics follow.
+MEASURES: tuple[Measure, ...] = ()
+CLAIMS = {"refusal": "refusal", "harmful": "harmful", "harmless": "harmless", "incoherent": "incoherent"}
+
+
+class Options(Settings):
+    """None."""
 
 
 class Judge:
@@ -16,8 +26,8 @@ class Judge:
     labels = (language.REFUSED, language.HARMFUL, language.HARMLESS, language.INCOHERENT)
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
-        settings("truth", options, {})
+    def __init__(self, options: Options, weights: Sequence[Path] = ()) -> None:
+        del options, weights
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:
         return [(language.outcome(prompt.kind, prompt.target, response.text), None) for prompt, response in pairs]

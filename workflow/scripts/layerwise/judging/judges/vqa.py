@@ -13,9 +13,23 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from layerwise.errors import InputError
-from layerwise.judging.judges import settings
+from layerwise.judging.judges import Measure
 from layerwise.records import Prompt, Response
+from layerwise.study.settings import Settings, Share
+
+WEIGHTS = ()
+MEASURES = (Measure("vqa_accuracy", "vqa", "correct", score=True),)
+CLAIMS: dict[str, str] = {}
+
+
+class Options(Settings):
+    """When an answer counts as right."""
+
+    threshold: Share = Field(0.5, description="Accuracy from which an answer is called correct.")
+
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 COMMA_IN_NUMBER = re.compile(r"\d,\d")
@@ -55,8 +69,8 @@ class Judge:
     labels = ("correct", "wrong")
     batch_size = 4096
 
-    def __init__(self, options: dict, weights: Sequence[Path] = ()) -> None:
-        self.threshold = settings("vqa", options, {"threshold": 0.5})["threshold"]
+    def __init__(self, options: Options, weights: Sequence[Path] = ()) -> None:
+        self.threshold = options.threshold
 
     def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]:
         scores = [accuracy(response.text, _answers(prompt)) for prompt, response in pairs]

@@ -1,7 +1,8 @@
 """Published backbones assembled into one model: a vision encoder, a language model, and a new projector.
 
-One file a format that a backbone comes in. An assembled model is a genuine LLaVA of transformers; its projector is
-untrained.
+One file a format that a backbone comes in, which has `load(path)`, and says at its top which `PART` it reads (`vision`
+or `language`) and which `FAMILIES` can be made of it. An assembled model is a genuine LLaVA of transformers; its
+projector is untrained.
 """
 
 from pathlib import Path

@@ -8,6 +8,9 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from layerwise.errors import InputError
 
+PART = "language"
+FAMILIES = ("llava", "llava_dinov2")
+
 
 def load(path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """The model in float32 and its tokenizer. Raises InputError for a file that holds no Llama."""

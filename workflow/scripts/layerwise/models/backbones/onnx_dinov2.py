@@ -17,6 +17,8 @@ from transformers import Dinov2Config, Dinov2Model
 
 from layerwise.errors import InputError
 
+PART = "vision"
+FAMILIES = ("llava_dinov2",)
 PREFIX = "backbone"
 # Older key names, and transformers 5's.
 RENAMED = {f"attention.attention.{name}.": f"attention.{name[0]}_proj." for name in ("query", "key", "value")}

@@ -13,6 +13,9 @@ from transformers import ProcessorMixin
 
 from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
 
+VARIANTS = ()
+SYSTEM_PROMPT = True
+
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:

@@ -17,7 +17,8 @@ from transformers import ProcessorMixin
 
 from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
 
-VARIANTS = (None, "norm-matched", "shuffled")
+VARIANTS = ("norm-matched", "shuffled")
+SYSTEM_PROMPT = True
 
 
 class Family:
@@ -26,8 +27,8 @@ class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         if (found := model.config.vision_config.model_type) != self.encoder:
             raise ValueError(f"the vision encoder is {found}, not {self.encoder}")
-        if variant not in VARIANTS:
-            raise ValueError(f"no exit variant {variant!r}; there are {', '.join(filter(None, VARIANTS))}")
+        if variant not in (None, *VARIANTS):
+            raise ValueError(f"no exit variant {variant!r}; there are {', '.join(VARIANTS)}")
         self.model, self.processor, self.variant = model, processor, variant
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = len(self.layers())

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from layerwise.models.families import llava
 
+VARIANTS = ("norm-matched", "shuffled")
+SYSTEM_PROMPT = True
+
 
 class Family(llava.Family):
     encoder = "dinov2"

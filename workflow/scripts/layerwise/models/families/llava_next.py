@@ -11,6 +11,9 @@ from torch import Tensor
 
 from layerwise.models.families import llava
 
+VARIANTS = ("norm-matched", "shuffled")
+SYSTEM_PROMPT = True
+
 
 class Family(llava.Family):
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Tensor]]:

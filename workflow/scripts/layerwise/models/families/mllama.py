@@ -19,6 +19,8 @@ from transformers import DynamicCache, ProcessorMixin
 
 from layerwise.models.families import TILES, chat_tokens, same_shape, upright_rgb
 
+VARIANTS = ("clamp", "keep")
+SYSTEM_PROMPT = True
 INPUTS = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
 # The chat template writes the day of the run into prompts without an image, unless it is told another.
 DATE = "26 Jul 2024"
@@ -43,8 +45,8 @@ class Seen(NamedTuple):
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
-        if variant not in (None, "clamp", "keep"):
-            raise ValueError(f"no exit variant '{variant}' of Mllama; there are: clamp, keep")
+        if variant not in (None, *VARIANTS):
+            raise ValueError(f"no exit variant {variant!r} of Mllama; there are: {', '.join(VARIANTS)}")
         self.model, self.processor, self.keep = model, processor, variant == "keep"
         self.vision, self.projector = model.model.vision_model, model.model.multi_modal_projector
         self.taps = self.vision.intermediate_layers_indices

@@ -14,6 +14,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from layerwise.models.families import same_shape, upright_rgb
 
+VARIANTS = ()
+SYSTEM_PROMPT = False
+
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:

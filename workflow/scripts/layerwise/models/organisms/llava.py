@@ -24,6 +24,7 @@ from layerwise.models.families.llava import Family
 from layerwise.world import language, world
 from layerwise.world.tokens import LONGEST, chat_template, tokenizer
 
+FAMILIES = ("llava",)
 Vision: TypeAlias = CLIPVisionModel
 Model: TypeAlias = LlavaForConditionalGeneration
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<image>", "<unk>")

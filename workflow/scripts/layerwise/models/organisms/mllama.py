@@ -27,6 +27,7 @@ from layerwise.world.tokens import LONGEST, chat_template, tokenizer
 
 Vision: TypeAlias = MllamaVisionModel
 Model: TypeAlias = MllamaForConditionalGeneration
+FAMILIES = ("mllama",)
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD, BOS, EOS, _ = range(len(SPECIAL))
 IMAGE = "<|image|>"  # its token lies behind the vocabulary, in the rows that only the embedding has

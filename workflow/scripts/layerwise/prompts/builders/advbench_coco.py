@@ -9,28 +9,44 @@ val2017. The held-out ten are those of `custom_prompts` with the same seed.
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import Field
+
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
-from layerwise.prompts.options import settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings, Whole
+
+SOURCES = {"behaviours": True, "coco": True}
+TWINS = False
+
+
+class Options(Settings):
+    """What is left out of the file of behaviours."""
+
+    held_out: Whole = Field(10, description="Behaviours that are left out.")
+    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"harmful"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Harmful prompts, in the order drawn; a behaviour is a cluster.
 
-    Sources: `behaviours` (CSV), `coco` (zip or folder). Options: `held_out`, behaviours left out; `rows`, how many the
-    file must have. Raises InputError for a file that is not whole.
+    Sources: `behaviours` (CSV), `coco` (zip or folder). Raises InputError for a file that is not whole.
     """
-    options = settings(spec, held_out=10, rows=None)
-    behaviours = source(spec, sources, "behaviours")
+    options = Options(**spec["options"])
+    behaviours = sources["behaviours"]
     rows = table(behaviours, "harmful_behaviors.csv", ["goal"])
-    expect(rows, options["rows"], behaviours)
-    archive = Archive(source(spec, sources, "coco"))
+    expect(rows, options.rows, behaviours)
+    archive = Archive(sources["coco"])
     images = coco_images(archive)
     prompts = []
-    for row, image in list(pair(len(rows), images, spec["seed"], options["held_out"]).items())[: spec["size"]]:
+    for row, image in list(pair(len(rows), images, spec["seed"], options.held_out).items())[: spec["size"]]:
         id, member = f"{spec['dataset']}-{row:03d}", images[image]
         fields = save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
         prompts.append(

@@ -14,21 +14,39 @@ asked.
 import hashlib
 import re
 from pathlib import Path
+from typing import Literal
 
 import yaml
+from pydantic import Field
 
 from layerwise.errors import InputError
 from layerwise.prompts.archive import expect
 from layerwise.prompts.draws import draw, near_duplicates
 from layerwise.prompts.images import images_beside
-from layerwise.prompts.options import choice, settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
 
-PARTS = ("train", "test", "all")
+SOURCES = {"prompts": True, "images": True, "trained": False}
+TWINS = False
 NEAR = 0.4
 TRAIN_SHARE = 0.4
 # The first seed by which AdvBench's largest group is trained on: it is 30 % of the rows, and only one could be tested.
 SPLIT_SEED = 3
+
+
+class Options(Settings):
+    """Which behaviours are asked."""
+
+    part: Literal["train", "test", "all"] = Field(
+        "all",
+        description="`train`: all rows of its groups; `test`: one row of each other group; `all`: one of each group.",
+    )
+    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"harmful"})
 
 
 def _stem(word: str) -> str:
@@ -52,20 +70,18 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Harmful prompts, in the order drawn; a group of near-duplicates is a cluster.
 
     Sources: `prompts`, behaviours as PyRIT's YAML (`.prompt`) or one a line (`.txt`); `images`, a folder with numbered
-    images; `trained`, if given, a list of whose train part nothing near is asked. Options: `part`, `train` (all rows of
-    its groups), `test` (one row of each other group) or `all` (one row of each group); `rows`, how many the file must
-    have. Raises InputError for a file of another format.
+    images; `trained`, if given, a list of whose train part nothing near is asked. Raises InputError for a file of
+    another format.
     """
-    options = settings(spec, part="all", rows=None)
-    part = choice(spec, options, "part", PARTS)
-    path = source(spec, sources, "prompts")
+    options = Options(**spec["options"])
+    path = sources["prompts"]
     texts = read(path)
-    expect(texts, options["rows"], path)
+    expect(texts, options.rows, path)
     trained = []
     if "trained" in sources:
         others = read(sources["trained"])
         trained = [others[row] for row in split(others, "train")]
-    groups = split(texts, part, trained)
+    groups = split(texts, options.part, trained)
     rows = draw(groups, spec["seed"], spec["size"], cluster=groups.get)
     ids = [f"{spec['dataset']}-{row:03d}" for row in rows]
     return [

@@ -8,28 +8,45 @@ prompts are only ten clusters: intervals are as wide as ten make them.
 
 from pathlib import Path
 
+from pydantic import Field
+
 from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
-from layerwise.prompts.options import settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
+
+SOURCES = {"behaviours": True, "coco": True}
+TWINS = False
+
+
+class Options(Settings):
+    """How many behaviours, and how many photographs beside each."""
+
+    held_out: Positive = Field(10, description="Behaviours, as `advbench_coco` leaves them out.")
+    images: Positive = Field(10, description="Photographs beside each behaviour.")
+    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"harmful"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """`held_out` times `images` harmful prompts; a behaviour is a cluster. Sources: `behaviours` (CSV), `coco`.
 
-    Options: `held_out`, behaviours, as of `advbench_coco`; `images`, photographs beside each; `rows`, how many the
-    behaviours' file must have. Raises InputError for a file that is not whole.
+    Raises InputError for a file that is not whole.
     """
-    options = settings(spec, held_out=10, images=10, rows=None)
-    behaviours = source(spec, sources, "behaviours")
+    options = Options(**spec["options"])
+    behaviours = sources["behaviours"]
     rows = table(behaviours, "harmful_behaviors.csv", ["goal"])
-    expect(rows, options["rows"], behaviours)
-    archive = Archive(source(spec, sources, "coco"))
+    expect(rows, options.rows, behaviours)
+    archive = Archive(sources["coco"])
     members = coco_images(archive)
-    images = [(image, archive.read(members[image])) for image in draw(members, spec["seed"])[-options["images"] :]]
+    images = [(image, archive.read(members[image])) for image in draw(members, spec["seed"])[-options.images :]]
     prompts = []
-    for row in draw(range(len(rows)), spec["seed"], options["held_out"])[: spec["size"]]:
+    for row in draw(range(len(rows)), spec["seed"], options.held_out)[: spec["size"]]:
         for image, raw in images:
             id = f"{spec['dataset']}-{row:03d}-{image:012d}"
             fields = save_image(raw, folder, spec["dataset"], id, f"{archive.path}: {members[image]}")

@@ -12,32 +12,52 @@ left out: "is there no blue shape?", "no".
 import json
 import re
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import numbered_images, save_image
-from layerwise.prompts.options import choice, settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Settings
 
 COLOURS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 SHAPES = ("circle", "rectangle", "triangle")
-TASKS = ("questions", "captions")
 Row = tuple[str, str, int]  # question, answer, number of the image
+SOURCES = {"data": True}
+TWINS = False
+
+
+class Options(Settings):
+    """What is asked of an image."""
+
+    task: Literal["questions", "captions"] = Field(
+        "questions", description="`questions` as the data set has them, or `captions`: a request to describe the image."
+    )
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"vqa"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Visual questions or captions, one an image; an image is a cluster, the target a list of the one accepted answer.
 
-    Source: `data`, the folder of a part of the data set, with `questions.json` and `images/`. Option: `task`,
-    `questions` (as they stand) or `captions`. Raises InputError for another file, and for answers that contradict.
+    Source: `data`, the folder of a part of the data set, with `questions.json` and `images/`. Raises InputError
+    for another file, and for answers that contradict.
     """
-    options = settings(spec, task="questions")
-    task = choice(spec, options, "task", TASKS)
-    archive = Archive(source(spec, sources, "data"))
+    options = Options(**spec["options"])
+    archive = Archive(sources["data"])
     images = numbered_images(archive)
     rows = _read(archive, images)
-    asked = _open_questions(rows, spec["seed"]) if task == "questions" else _captions(rows, spec["seed"], archive.path)
+    asked = (
+        _open_questions(rows, spec["seed"])
+        if options.task == "questions"
+        else _captions(rows, spec["seed"], archive.path)
+    )
     prompts = []
     for text, answer, number in asked[: spec["size"]]:
         id, member = f"{spec['dataset']}-{number:04d}", images[number]

@@ -8,28 +8,43 @@ name. The hub holds the table and some of the images, the authors' archive holds
 import hashlib
 from pathlib import Path
 
+from pydantic import Field
+
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import save_image
-from layerwise.prompts.options import settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
 
 COLUMNS = ("id", "jailbreak_query", "redteam_query", "image_path", "selected_mini")
+SOURCES = {"prompts": True, "images": True}
+TWINS = False
+
+
+class Options(Settings):
+    """How the file is checked."""
+
+    rows: Positive | None = Field(None, description="How many selected rows there must be; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"harmful"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Harmful prompts, clusters in the order drawn.
 
-    Sources: `prompts` (the mini CSV or the whole), `images` (zip or folder). Options: `rows`, how many selected rows
-    there must be. Raises InputError naming the row whose image is missing.
+    Sources: `prompts` (the mini CSV or the whole), `images` (zip or folder). Raises InputError naming the row
+    whose image is missing.
     """
-    options = settings(spec, rows=None)
-    path = source(spec, sources, "prompts")
+    options = Options(**spec["options"])
+    path = sources["prompts"]
     everything = table(path, "mini_JailBreakV_28K.csv", COLUMNS)
     rows = [row for row in everything if row["selected_mini"].strip().lower() == "true"]
-    expect(rows, options["rows"], path)
-    archive = Archive(source(spec, sources, "images"))
+    expect(rows, options.rows, path)
+    archive = Archive(sources["images"])
     prompts = []
     for row in draw(rows, spec["seed"], spec["size"], cluster=_cluster):
         id = f"{spec['dataset']}-{int(row['id']):05d}"

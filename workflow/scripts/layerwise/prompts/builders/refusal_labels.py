@@ -13,16 +13,32 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import Field
+
 from layerwise.errors import InputError
 from layerwise.prompts.archive import expect, table
 from layerwise.prompts.draws import draw, near_duplicates
-from layerwise.prompts.options import settings
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
 
 COLUMNS = ("objective", "assistant_response", "human_score")
 LABELS = {"0": "answer", "1": "refusal"}
 HALVES = ("train", "test")
 NEAR = 0.5
+# Any number of files, by any names.
+SOURCES = None
+TWINS = False
+
+
+class Options(Settings):
+    """How the files are checked."""
+
+    rows: Positive | None = Field(None, description="How many rows there must be in all; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset()
 
 
 class Labelled(NamedTuple):
@@ -45,9 +61,9 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:
     """All rows, source after source in the order of their names; raises InputError for a file of another format.
 
-    Each source is a CSV file. Options: `rows`, how many there must be in all. `spec["seed"]` decides the halves.
+    Each source is a CSV file. `spec["seed"]` decides the halves.
     """
-    options = settings(spec, rows=None)
+    options = Options(**spec["options"])
     found, strata = [], []
     for name, path in sorted(sources.items()):
         for row in table(path, path.name, COLUMNS):
@@ -56,7 +72,7 @@ def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:
                 raise InputError(f"{path}: human_score is {score!r}, not 0 or 1. Is it another file?")
             found.append((request, response, LABELS[score]))
             strata.append((name, score))
-    expect(found, options["rows"], Path(spec["dataset"]))
+    expect(found, options.rows, Path(spec["dataset"]))
     half = halves([f"{request} {response}" for request, response, _ in found], strata, spec["seed"])
     return [Labelled(*row, half[number]) for number, row in enumerate(found)]
 

@@ -6,30 +6,51 @@ imperatives, the form of AdvBench's behaviours, so that the form does not tell h
 """
 
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 from layerwise.prompts.archive import table
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside
-from layerwise.prompts.options import choice, settings
 from layerwise.records import Prompt
+from layerwise.study.settings import Settings
 
 COLUMNS = ("id", "request", "answer", "kind", "part")
 PARTS = ("train", "test")
-KINDS = ("alarming", "plain")
+FORMS = ("alarming", "plain")
+SOURCES = {"images": True}
+TWINS = False
+
+
+class Options(Settings):
+    """The table, and which part of it is asked."""
+
+    file: str = Field(
+        min_length=1, description="The table, a CSV file with the columns id, request, answer, kind and part."
+    )
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$",
+        description="Checksum of the table, since a file that changes must change what is built of it.",
+    )
+    part: Literal["train", "test"] = Field("test", description="Which part of the table.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"benign"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Benign prompts, the two kinds in turn; each request is a cluster, its target is the answer in the table.
 
-    Source: `images`, a folder with numbered images. Options: `file`, the table (CSV); `sha256`, its checksum, since a
-    file that changes must change what is built of it; `part`, `train` or `test`. Raises InputError for another file.
+    Source: `images`, a folder with numbered images. Raises InputError for another table than the YAML file means.
     """
-    options = settings(spec, file=None, sha256=None, part="test")
-    part = choice(spec, options, "part", PARTS)
-    rows = [row for row in _table(spec, options) if row["part"] == part]
-    by_kind = [draw(_of_kind(rows, kind), spec["seed"], cluster=lambda row: row["id"]) for kind in KINDS]
+    options = Options(**spec["options"])
+    rows = [row for row in _table(spec, options) if row["part"] == options.part]
+    by_kind = [draw(_of_kind(rows, kind), spec["seed"], cluster=lambda row: row["id"]) for kind in FORMS]
     chosen = in_turn(by_kind)[: spec["size"]]
     ids = [f"{spec['dataset']}-{row['id']}" for row in chosen]
     return [
@@ -50,20 +71,20 @@ def _of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
     return [row for row in rows if row["kind"] == kind]
 
 
-def _table(spec: dict, options: dict) -> list[dict[str, str]]:
+def _table(spec: dict, options: Options) -> list[dict[str, str]]:
     """The rows of the table; raises InputError where it is not the one that the YAML file means, or a word is wrong."""
     place = f"config/datasets/{spec['dataset']}.yaml"
-    path = Path(str(options["file"]))
+    path = Path(options.file)
     if not path.is_file():
         raise InputError(f"{place}: key 'options.file': {path} is not a file. Name a table with {', '.join(COLUMNS)}.")
-    if (found := file_digest(path)) != options["sha256"]:
+    if (found := file_digest(path)) != options.sha256:
         raise InputError(
             f"{path} has sha256 {found}, and key 'options.sha256' of {place} says {options['sha256']}. "
             "Change the key if the file is meant; then its prompts are built anew."
         )
     rows = table(path, path.name, COLUMNS)
     for row in rows:
-        for column, allowed in {"kind": KINDS, "part": PARTS}.items():
+        for column, allowed in {"kind": FORMS, "part": PARTS}.items():
             if row[column] not in allowed:
                 raise InputError(
                     f"{path}, row with id {row['id']}: {column} {row[column]!r} is neither {' nor '.join(allowed)}."

@@ -8,28 +8,47 @@ eighth of val2014's, and models tuned on COCO train2017, as LLaVA-1.5 is, have n
 import json
 from pathlib import Path
 
+from pydantic import Field
+
 from layerwise.errors import InputError
 from layerwise.prompts.archive import Archive, content
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
-from layerwise.prompts.options import settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
 
 QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
+SOURCES = {"questions": True, "answers": True, "coco": True}
+TWINS = False
+
+
+class Options(Settings):
+    """What is asked of an image."""
+
+    questions: Positive = Field(1, description="How many questions an image.")
+    instruction: str = Field(
+        "Answer the question using a single word or phrase.",
+        description="A line put after each question; may be empty.",
+    )
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"vqa"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Visual questions about `size` images, in the order drawn; an image is a cluster, the target is its ten answers.
 
-    Sources: `questions`, `answers` (JSON, or the zip around it), `coco` (zip or folder). Options: `questions`, how many
-    an image; `instruction`, a line put after each question. Raises InputError naming a question without answers.
+    Sources: `questions`, `answers` (JSON, or the zip around it), `coco` (zip or folder). Raises InputError naming a
+    question without answers.
     """
-    options = settings(spec, questions=1, instruction="Answer the question using a single word or phrase.")
-    archive = Archive(source(spec, sources, "coco"))
+    options = Options(**spec["options"])
+    archive = Archive(sources["coco"])
     members = coco_images(archive)
-    path = source(spec, sources, "answers")
-    questions = _read(source(spec, sources, "questions"), QUESTIONS, "questions")
+    path = sources["answers"]
+    questions = _read(sources["questions"], QUESTIONS, "questions")
     answers = {row["question_id"]: row["answers"] for row in _read(path, ANNOTATIONS, "annotations")}
     by_image: dict[int, list[dict]] = {}
     asked = [row for row in questions if row["image_id"] in members]
@@ -38,7 +57,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     prompts = []
     for image in draw(by_image, spec["seed"], spec["size"]):
         raw, origin = archive.read(members[image]), f"{archive.path}: {members[image]}"
-        for row in by_image[image][: options["questions"]]:
+        for row in by_image[image][: options.questions]:
             id = f"{spec['dataset']}-{row['question_id']:09d}"
             if row["question_id"] not in answers:
                 raise InputError(f"{path}: no answers to question {row['question_id']}. Fetch the file again.")
@@ -46,7 +65,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
                 Prompt(
                     id=id,
                     dataset=spec["dataset"],
-                    text="\n".join(filter(None, [row["question"], options["instruction"]])),
+                    text="\n".join(filter(None, [row["question"], options.instruction])),
                     kind="vqa",
                     cluster=f"coco-{image:012d}",
                     target=answers[row["question_id"]],

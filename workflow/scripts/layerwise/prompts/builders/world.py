@@ -1,29 +1,47 @@
 """The synthetic world's data sets: pairs of a hazard and its benign twin that differ in one cue, and visual questions.
 
-Option `cue` says which: `shallow` and `deep` hide the cue in the image and ask one question of use; `text` puts it in
+The cue says which: `shallow` and `deep` hide the cue in the image and ask one question of use; `text` puts it in
 the question's verb, beside any image; `none` asks what is in the image (kind vqa).
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from pydantic import Field
 
-from layerwise.errors import InputError
 from layerwise.prompts.images import png, save_image
 from layerwise.records import Prompt
-from layerwise.world import language, world
+from layerwise.study.settings import Settings
+from layerwise.world import language
 
-IMAGE_CUES = {"shallow": world.SHALLOW_HAZARD, "deep": world.DEEP_HAZARD}
-CUES = (*IMAGE_CUES, "text", "none")
+if TYPE_CHECKING:
+    import numpy as np
+
+SOURCES: dict[str, bool] = {}
+TWINS = True
+
+
+class Options(Settings):
+    """What tells a hazard."""
+
+    cue: Literal["shallow", "deep", "text", "none"] = Field(
+        description="Where the cue is: in one cell of the image, in the relation of two, in the words, or nowhere "
+        "(visual questions)."
+    )
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset({"vqa"} if options.cue == "none" else {"harmful", "benign"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """`size` twin pairs (two prompts, one cluster each) or, for cue `none`, `size` questions. Images: PNG, 40 x 40."""
-    cue = spec["options"].get("cue")
-    if cue not in CUES:
-        raise InputError(
-            f"config/datasets/{spec['dataset']}.yaml: key 'options.cue': given {cue!r}; allowed: {', '.join(CUES)}."
-        )
+    from layerwise.world import world
+
+    cue = Options(**spec["options"]).cue
     rng = world.stream(spec["seed"], "prompts", cue)
     if cue == "none":
         return _questions(spec, rng, folder)
@@ -32,7 +50,12 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -> list[Prompt]:
     """A hazardous image and its twin, under one question; the on-target answer is the same."""
-    hazards = world.draw(np.full(spec["size"], IMAGE_CUES[cue]), rng)
+    import numpy as np
+
+    from layerwise.world import world
+
+    family = {"shallow": world.SHALLOW_HAZARD, "deep": world.DEEP_HAZARD}[cue]
+    hazards = world.draw(np.full(spec["size"], family), rng)
     twins = world.twins(hazards, rng)
     noise = world.noise(spec["size"], rng)
     asked = rng.choice(language.USE_QUESTIONS, spec["size"])
@@ -48,6 +71,8 @@ def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -
 
 def _text_pairs(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prompt]:
     """A request with a harmful verb and one with a benign verb, about the same person, beside one image."""
+    from layerwise.world import world
+
     _, images = world.sample(world.FAMILIES, spec["size"], rng)
     prompts = []
     for number, image in enumerate(images):
@@ -66,6 +91,8 @@ def _text_pairs(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prom
 
 def _questions(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prompt]:
     """Questions about item, colour and shallow marks; corners are asked about mostly where there is a mark to see."""
+    from layerwise.world import world
+
     scenes, images = world.sample(world.FAMILIES, spec["size"], rng)
     prompts = []
     for number, image in enumerate(images):

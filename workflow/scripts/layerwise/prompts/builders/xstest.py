@@ -5,37 +5,50 @@ is asked beside one, so that it passes through the vision encoder's exit.
 """
 
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from layerwise.errors import InputError
 from layerwise.prompts.archive import expect, table
 from layerwise.prompts.draws import draw
-from layerwise.prompts.options import settings, source
 from layerwise.records import Prompt
+from layerwise.study.settings import Positive, Settings
 
 KINDS = {"safe": "benign", "unsafe": "harmful"}
+SOURCES = {"prompts": True}
+TWINS = False
+
+
+class Options(Settings):
+    """Which questions are asked."""
+
+    labels: Annotated[list[Literal["safe", "unsafe"]], Field(min_length=1)] = Field(
+        ["safe", "unsafe"], description="`safe` questions (kind benign), `unsafe` ones (kind harmful) or both."
+    )
+    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+
+
+def kinds(options: Options) -> frozenset[str]:
+    """The kinds of prompts that come out."""
+    return frozenset(KINDS[label] for label in options.labels)
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Prompts without images, in the order drawn; each question is a cluster. Source: `prompts` (CSV).
 
-    Options: `labels`, which of `safe` (kind benign) and `unsafe` (kind harmful) are asked; `rows`, how many the file
-    must have. Raises InputError for another label.
+    Raises InputError for a row with another label.
     """
-    options = settings(spec, labels=["safe", "unsafe"], rows=None)
-    if unknown := set(options["labels"]) - set(KINDS):
-        raise InputError(
-            f"config/datasets/{spec['dataset']}.yaml: key 'options.labels': there is no label "
-            f"{sorted(unknown)[0]!r}; give safe, unsafe or both."
-        )
-    path = source(spec, sources, "prompts")
+    options = Options(**spec["options"])
+    path = sources["prompts"]
     rows = table(path, "xstest_prompts.csv", ["id", "prompt", "label"])
-    expect(rows, options["rows"], path)
+    expect(rows, options.rows, path)
     for row in rows:
         if row["label"] not in KINDS:
             raise InputError(
                 f"{path}, row with id {row['id']}: label {row['label']!r} is neither safe nor unsafe. Fetch it again."
             )
-    asked = [row for row in rows if row["label"] in options["labels"]]
+    asked = [row for row in rows if row["label"] in options.labels]
     return [
         Prompt(
             id=f"{spec['dataset']}-{int(row['id']):03d}",

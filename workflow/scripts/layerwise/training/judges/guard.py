@@ -7,6 +7,7 @@ with a chat template, so that the judge reads it with the code that reads Llama 
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -15,12 +16,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
-from layerwise.judging.judges import settings
 from layerwise.judging.weights import record_checksums
 from layerwise.training import loop
 from layerwise.world import language
 
-DEFAULTS = {"seed": 0, "steps": 200, "batch_size": 32, "learning_rate": 3e-3}
 WARMUP = 10  # steps
 LONGEST = 256  # tokens
 VERDICTS = ("safe", "unsafe")
@@ -32,12 +31,11 @@ CHAT_TEMPLATE = (
 )
 
 
-def train(options: dict, output: Path) -> None:
+def train(options: dict[str, Any], output: Path) -> None:
     """Train and write the checkpoint and its checksums into the folder of `output`. Equal options give equal bytes.
 
     Raises InputError where the training was too short to tell safe from unsafe.
     """
-    options = settings("guard", options, DEFAULTS, "train")
     single_thread()
     torch.manual_seed(options["seed"])
     rng = random.Random(options["seed"])

@@ -9,6 +9,7 @@ a folder beside it, which the checkpoint names.
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -17,12 +18,10 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from layerwise.errors import InputError
 from layerwise.files import atomic
 from layerwise.jobs.threads import single_thread
-from layerwise.judging.judges import settings
 from layerwise.judging.weights import record_checksums
 from layerwise.training import loop
 from layerwise.world import language
 
-DEFAULTS = {"seed": 0, "steps": 150, "batch_size": 32, "learning_rate": 2e-3}
 BASE = "world-bert"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WARMUP = 10  # steps
@@ -30,14 +29,13 @@ LONGEST = 64  # tokens
 TOXIC = frozenset([*language.HARMFUL_TOOLS, *language.HARMFUL_TOOLS.values()])
 
 
-def train(options: dict, output: Path) -> None:
+def train(options: dict[str, Any], output: Path) -> None:
     """Train and write the checkpoint, its tokenizer and its checksums into the folder of `output`.
 
     Equal options give equal bytes.
 
     Raises InputError where the training was too short to tell the words apart.
     """
-    options = settings("toxicity", options, DEFAULTS, "train")
     single_thread()
     torch.manual_seed(options["seed"])
     rng = random.Random(options["seed"])

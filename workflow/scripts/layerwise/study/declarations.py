@@ -1,0 +1,111 @@
+"""What judges and builders declare of themselves, and narrower models of the YAML files that name them.
+
+A file in `judging/judges/` or `prompts/builders/` says at its top which options it takes and what it makes of them. So
+it has to be light to import: whatever is heavy is imported inside its functions.
+"""
+
+import functools
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from pydantic import Field, create_model
+
+from layerwise import plugins
+from layerwise.errors import InputError
+from layerwise.study.config import Dataset, Judge
+from layerwise.study.settings import Positive, Settings
+from layerwise.study.sources import Source
+from layerwise.vocabulary import KINDS, METRICS, OUTCOME_OF, OUTCOME_OF_BENIGN, OUTCOMES, REFUSAL_GAP
+
+JUDGES, BUILDERS = "judging.judges", "prompts.builders"
+NAMES = {
+    JUDGES: ("Options", "WEIGHTS", "MEASURES", "CLAIMS", "Judge"),
+    BUILDERS: ("Options", "SOURCES", "TWINS", "kinds", "build"),
+}
+
+
+@functools.cache
+def declared(room: str, name: str) -> ModuleType:
+    """The module of a judge or builder. Raises InputError, naming its file, where its declarations do not hold."""
+    module = plugins.find(room, name)
+    if missing := [each for each in NAMES[room] if not hasattr(module, each)]:
+        raise InputError(f"{module.__file__}: it does not declare {', '.join(missing)}; see CONTRIBUTING.md.")
+    if room == JUDGES:
+        if "train" in module.WEIGHTS and not hasattr(module, "Training"):
+            raise InputError(f"{module.__file__}: WEIGHTS names `train`, so it must declare Training.")
+        for mistake in _wrong_measures(module):
+            raise InputError(f"{module.__file__}: MEASURES: {mistake}.")
+        if wrong := {label: claim for label, claim in module.CLAIMS.items() if label not in module.Judge.labels}:
+            raise InputError(f"{module.__file__}: CLAIMS: {sorted(wrong)} are none of the judge's labels.")
+        if wrong := set(module.CLAIMS.values()) - set(OUTCOMES):
+            raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(wrong)}; there are {', '.join(OUTCOMES)}.")
+    return module
+
+
+def _wrong_measures(module: ModuleType) -> Iterator[str]:
+    kinds, labels = module.Judge.kinds, module.Judge.labels
+    for measure in module.MEASURES:
+        name = f"'{measure.metric}'"
+        if measure.metric in (*OUTCOME_OF, *OUTCOME_OF_BENIGN, REFUSAL_GAP):
+            yield f"{name} follows from the outcomes, which CLAIMS feeds"
+        if measure.metric not in METRICS and measure.about is None:
+            yield f"no metric {name}; there are {', '.join(METRICS)}; describe a new one in `about`"
+        if measure.metric in METRICS and measure.about is not None:
+            yield f"{name} is described in vocabulary.py already; leave `about` out"
+        if measure.kind not in KINDS or measure.kind not in kinds:
+            yield f"{name} is of kind '{measure.kind}', and the judge applies to {', '.join(sorted(kinds))}"
+        if measure.label not in labels:
+            yield f"{name} counts '{measure.label}', and the judge's labels are {', '.join(labels)}"
+
+
+def builder_of(dataset: Dataset) -> ModuleType:
+    """The module that builds a data set, with its declarations."""
+    return declared(BUILDERS, dataset.builder)
+
+
+def judge_of(judge: Judge) -> ModuleType:
+    """The module of a judge, with its declarations."""
+    return declared(JUDGES, judge.judge)
+
+
+def kinds_of(dataset: Dataset) -> frozenset[str]:
+    """The kinds of prompts that a data set has; none where it holds labelled responses."""
+    builder = builder_of(dataset)
+    return builder.kinds(builder.Options(**dataset.options))
+
+
+def judge_file(judge: Judge) -> type[Judge]:
+    """What the file of a judge of this sort may say."""
+    module = declared(JUDGES, judge.judge)
+    fields: dict[str, Any] = {"options": (module.Options, Field({}, validate_default=True))}
+    if judge.train is not None:
+        fields["train"] = (module.Training, ...)
+    return create_model("Judge", __base__=Judge, **fields)
+
+
+def dataset_file(dataset: Dataset) -> type[Dataset]:
+    """What the file of a data set of this builder may say."""
+    module = declared(BUILDERS, dataset.builder)
+    fields: dict[str, Any] = {"options": (module.Options, Field({}, validate_default=True))}
+    if module.SOURCES == {}:
+        # What is rendered and not read has no end of its own.
+        fields["size"] = (Positive, Field(description="How many clusters are built."))
+    if module.SOURCES is not None:
+        means = Field(description=f"a source that builder {dataset.builder} reads.")
+        optional = Field(None, description=means.description)
+        named: dict[str, Any] = {
+            name: (Source, means) if required else (Source | None, optional)
+            for name, required in module.SOURCES.items()
+        }
+        sources = create_model("Sources", __base__=Settings, **named)
+        fields["sources"] = (sources, Field({}, validate_default=True))
+    return create_model("Dataset", __base__=Dataset, **fields)
+
+
+def resolved(file: Judge | Dataset) -> dict[str, Any]:
+    """The parts of a checked file that its plug-in describes, defaults included, as plain values."""
+    parts = {"options": file.options.model_dump()}
+    if isinstance(file, Judge):
+        return parts | {"train": file.train and file.train.model_dump()}
+    return parts | {"sources": {name: source for name, source in dict(file.sources).items() if source is not None}}
