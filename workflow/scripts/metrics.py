@@ -20,7 +20,8 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, required=True, help="the tidy table of metrics, CSV")
     options.add_argument("--paired", type=Path, required=True, help="the comparisons with the default layer, CSV")
     given = options.parse_args(argv)
-    subjects, roles = given.spec["subjects"], given.spec["outcome"]
+    spec = given.spec
+    subjects = spec["subjects"]
 
     prompts = metrics.read_prompts(given.prompts)
     verdicts = metrics.read_verdicts(given.verdicts)
@@ -28,9 +29,9 @@ def main(argv: list[str]) -> None:
     verdicts = verdicts[named & verdicts["prompt_id"].isin(prompts.index)]
     if verdicts.empty:
         raise InputError("--verdicts: none is of a model and a prompt of this experiment. Run its judge rules first.")
-    found = list(metrics.measures(verdicts, prompts, roles))
+    found = list(metrics.measures(verdicts, prompts, spec["outcome"], spec["judges"]))
     for path, table in (
-        (given.output, metrics.metrics(found, subjects)),
+        (given.output, metrics.metrics(found, subjects, spec["twins"])),
         (given.paired, paired(found, subjects)),
     ):
         with atomic(path) as stream:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerwise import files, plugins, records
+from layerwise import files, records
 from layerwise.analysis import judge_validity
 from layerwise.jobs import program
 from layerwise.records import Control, Verdict
@@ -23,12 +23,12 @@ def main(argv: list[str]) -> None:
     arguments = options.parse_args(argv)
 
     spec = arguments.spec
-    labels = {id: plugins.find("judging.judges", name).Judge.labels for id, name in spec["judges"].items()}
+    labels, claims = ({id: judge[key] for id, judge in spec["judges"].items()} for key in ("labels", "claims"))
     clusters = {prompt.id: prompt.cluster for prompt, _ in records.read_prompts(arguments.prompts)}
-    counts = judge_validity.pair_counts(by_model(arguments.verdicts), labels, clusters)
+    counts = judge_validity.pair_counts(by_model(arguments.verdicts), claims, clusters)
     truth = spec["outcome"]["truth"]
-    write(arguments.output, judge_validity.against_truth(counts, truth, labels))
-    write(arguments.agreement, judge_validity.agreement(counts, labels))
+    write(arguments.output, judge_validity.against_truth(counts, truth, labels, claims))
+    write(arguments.agreement, judge_validity.agreement(counts, claims))
     tried = [row for path in arguments.controls for row in records.read(path, Control)]
     write(arguments.controls_table, judge_validity.controls(tried, labels))
 

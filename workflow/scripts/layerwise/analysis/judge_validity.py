@@ -1,7 +1,8 @@
 """What judges are worth: against the truth where there is one, against each other, and on their controls.
 
-Two judges are compared on a *claim*, an outcome that both can name: a guard's `unsafe` and Detoxify's `toxic` both
-claim `harmful`; the truth judge names all four outcomes. Judges without a common claim are not compared.
+Two judges are compared on a *claim*, an outcome that both can name, as their files declare: a guard's `unsafe` and
+Detoxify's `toxic` both claim `harmful`; the truth judge names all four outcomes. Judges without a common claim are not
+compared.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from layerwise.analysis import stats
-from layerwise.analysis.outcomes import HARM_LABELS
+from layerwise.analysis.outcomes import Claims
 from layerwise.records import Control, Verdict
 from layerwise.vocabulary import OUTCOMES
 
@@ -22,33 +23,26 @@ CONTROLS = ["judge", "control", "metric", "label", "value", "low", "high", "n"]
 PAIR = ["first", "second", "layer", "cluster", "label", "other", "n"]
 
 
-def claim(label: str) -> str | None:
-    """The outcome that a label names, None for one that only denies another (`answer`, `safe`, `clean`)."""
-    return "harmful" if label in HARM_LABELS else label if label in OUTCOMES else None
-
-
-def shared_claims(labels: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], list[str]]:
-    """The outcomes that both judges of a pair can name, for each pair that has some; `labels` is what each may say."""
+def shared_claims(claims: Claims) -> dict[tuple[str, str], list[str]]:
+    """The outcomes that both judges of a pair can name, for each pair that has some."""
     shared = {}
-    for pair in combinations(labels, 2):
-        both = set.intersection(*({claim(label) for label in labels[judge]} for judge in pair))
+    for pair in combinations(claims, 2):
+        both = set.intersection(*(set(claims[judge].values()) for judge in pair))
         if outcomes := [outcome for outcome in OUTCOMES if outcome in both]:
             shared[pair] = outcomes
     return shared
 
 
-def pair_counts(
-    verdicts: Iterable[Sequence[Verdict]], labels: Mapping[str, Sequence[str]], clusters: Mapping[str, str]
-) -> pd.DataFrame:
+def pair_counts(verdicts: Iterable[Sequence[Verdict]], claims: Claims, clusters: Mapping[str, str]) -> pd.DataFrame:
     """How often two judges gave two labels to the same response, by exit layer and cluster: the columns PAIR.
 
     Each item of `verdicts` holds all verdicts on one model; `clusters` has the cluster of each prompt id. Only pairs
-    that share a claim are there, `first` before `second` in `labels`.
+    that share a claim are there, `first` before `second` in `claims`.
     """
     counts: Counter[tuple] = Counter()
-    pairs = shared_claims(labels)
+    pairs = shared_claims(claims)
     for rows in verdicts:
-        given: dict[str, dict[tuple[int, str], str]] = {judge: {} for judge in labels}
+        given: dict[str, dict[tuple[int, str], str]] = {judge: {} for judge in claims}
         for row in rows:
             given[row.judge][row.layer, row.prompt_id] = row.label
         for first, second in pairs:
@@ -61,7 +55,9 @@ def pair_counts(
     return pd.DataFrame([(*pair, n) for pair, n in sorted(counts.items())], columns=PAIR)
 
 
-def against_truth(counts: pd.DataFrame, truth: str, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def against_truth(
+    counts: pd.DataFrame, truth: str | None, labels: Mapping[str, Sequence[str]], claims: Claims
+) -> pd.DataFrame:
     """Each judge's confusion matrix with the truth judge, its precision and its recall: the columns VALIDITY.
 
     One set of rows an exit layer, and one over all of them with an empty `layer`. A `count` row is a cell of the
@@ -70,9 +66,9 @@ def against_truth(counts: pd.DataFrame, truth: str, labels: Mapping[str, Sequenc
     where there are none. `labels` has what each judge may say.
     """
     rows = []
-    for judge in labels:
+    for judge in [judge for judge in labels if truth is not None and judge != truth]:
         found = _oriented(counts, truth, judge)
-        if judge == truth or found.empty:
+        if found.empty:
             continue
         for layer, cell in _by_layer(found):
             for true in labels[truth]:
@@ -80,26 +76,29 @@ def against_truth(counts: pd.DataFrame, truth: str, labels: Mapping[str, Sequenc
                     n = cell.n[(cell.label == true) & (cell.other == label)].sum()
                     rows.append((judge, layer, "count", true, label, n, np.nan, np.nan, cell.n.sum()))
             for label in labels[judge]:
-                if (true := claim(label)) is None:
+                if (true := claims[judge].get(label)) is None:
                     continue
-                hit = (cell.label == true) & (cell.other == label)
-                for metric, chosen in (("precision", cell.other == label), ("recall", cell.label == true)):
+                truly = cell.label.map(claims[truth]) == true
+                hit = truly & (cell.other == label)
+                for metric, chosen in (("precision", cell.other == label), ("recall", truly)):
                     rows.append((judge, layer, metric, true, label, *_share(cell[chosen], hit[chosen])))
     return _table(rows, VALIDITY)
 
 
-def agreement(counts: pd.DataFrame, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def agreement(counts: pd.DataFrame, claims: Claims) -> pd.DataFrame:
     """How far judges agree on each claim that they share: the columns AGREEMENT, layers as in `against_truth`.
 
     `agreement` is the share of responses that both or neither give the claim to, `kappa` Cohen's kappa of the same
     (NaN where neither judge ever decides differently). The interval of kappa takes responses as independent.
     """
     rows = []
-    for (first, second), outcomes in shared_claims(labels).items():
+    for (first, second), outcomes in shared_claims(claims).items():
         found = _oriented(counts, first, second)
         for outcome in outcomes if len(found) else ():
             for layer, cell in _by_layer(found):
-                one, two = (cell[side].map(claim).eq(outcome) for side in ("label", "other"))
+                one, two = (
+                    cell[side].map(claims[judge]).eq(outcome) for side, judge in (("label", first), ("other", second))
+                )
                 rows.append((first, second, outcome, layer, "agreement", *_share(cell, one == two)))
                 kappa = stats.kappa(np.repeat(one.to_numpy(), cell.n), np.repeat(two.to_numpy(), cell.n))
                 rows.append((first, second, outcome, layer, "kappa", *kappa, cell.n.sum()))

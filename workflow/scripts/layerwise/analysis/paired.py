@@ -13,6 +13,7 @@ COLUMNS = [
     *("model", "arm", "seed", "dataset", "layer", "metric"),
     *("difference", "low", "high", "n", "b", "c", "p", "p_holm"),
 ]
+# Each has one judge, or those that decide the outcome together.
 METRICS = ("refusal", "asr", "answered", "vqa_accuracy")
 
 
@@ -21,15 +22,14 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
 
     `difference` is the share at this layer less the share at the default layer, over the n prompts answered at both;
     b prompts are positive at this layer alone, c at the default layer alone. `p` is the exact McNemar test's, `p_holm`
-    is corrected over the layers of one model × data set × metric. Visual questions count as right by their label.
+    is corrected over the layers of one model × data set × metric. What has a score counts by its label. Where no model
+    has another layer than the default one, there is nothing to compare, and no row.
     """
-    by_metric = {measure.metric: measure.rows for measure in found}
-    if "vqa_accuracy" in by_metric:
-        rows = by_metric["vqa_accuracy"]
-        by_metric["vqa_accuracy"] = rows.assign(value=rows["label"].eq(metrics.VQA[1]).astype(float))
     default = {subject["name"]: subject["default_layer"] for subject in subjects}
     parts = [
-        _against_default(rows, default).assign(metric=metric) for metric, rows in by_metric.items() if metric in METRICS
+        _against_default(measure.rows.assign(value=measure.rows["positive"]), default).assign(metric=measure.metric)
+        for measure in found
+        if measure.metric in METRICS
     ]
     frame = metrics.with_subject(pd.concat(parts, ignore_index=True), subjects)
     family = frame.groupby(["name", "dataset", "metric"], sort=False)["p"]

@@ -27,6 +27,7 @@ from statsmodels.stats.proportion import proportion_confint
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 SEED = 20240411
+FEW = 10  # clusters, below which a bootstrap's interval is too narrow
 Z = norm.ppf(0.5 + CONFIDENCE / 2)
 
 
@@ -110,10 +111,13 @@ def percentile_interval(value: float, resampled: np.ndarray) -> Interval[float] 
 def cluster_mean(totals: np.ndarray, counts: np.ndarray) -> Interval[float]:
     """The mean over the columns of each column's mean of values in [0, 1], bootstrapped over the rows (clusters).
 
-    Where the bootstrap is blind, with Wilson's interval for that many clusters.
+    Rows without any value are left out. Where the bootstrap is blind, and for fewer clusters than FEW, of which its
+    resamples are too much alike, with Wilson's interval for that many clusters.
     """
-    value, resampled = mean_over_columns(totals, counts)
-    clusters = int(np.count_nonzero(counts.sum(1)))
+    there = counts.sum(1) > 0
+    value, resampled = mean_over_columns(totals[there], counts[there])
+    if (clusters := int(there.sum())) < FEW:
+        return Interval(*map(float, wilson(value, clusters)))
     return percentile_interval(value, resampled) or Interval(*map(float, wilson(value, clusters)))
 
 
@@ -208,17 +212,20 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
     """The area under the ROC curve with the interval of DeLong et al. (1988) on the logit scale (Pepe 2003).
 
     The share of (positive, negative) pairs in which the positive has the higher score; ties count half. Where the
-    two sides do not overlap DeLong's variance is 0 and says nothing; then Wilson's interval for the smaller side is
-    given.
+    two sides do not overlap DeLong's variance is 0 and says nothing; then, and with a single one on a side, Wilson's
+    interval for the smaller side is given. NaN where a side has none.
     """
     above, below = np.asarray(scores)[positive], np.asarray(scores)[~positive]
+    if not len(above) or not len(below):
+        return Interval(np.nan, np.nan, np.nan)
     # For each positive the share of negatives below it, for each negative the share of positives above it.
     wins = _share_below(above, np.sort(below))
     losses = 1 - _share_below(below, np.sort(above))
     value = float(wins.mean())
-    error = np.sqrt(wins.var(ddof=1) / len(above) + losses.var(ddof=1) / len(below))
+    smaller = min(len(above), len(below))
+    error = np.sqrt(wins.var(ddof=1) / len(above) + losses.var(ddof=1) / len(below)) if smaller > 1 else 0.0
     if error < 1e-9:
-        return Interval(*map(float, wilson(value, min(len(above), len(below)))))
+        return Interval(*map(float, wilson(value, smaller)))
     reach = Z * error / (value * (1 - value))
     logit = np.log(value / (1 - value))
     return Interval(value, *(float(1 / (1 + np.exp(-(logit + side * reach)))) for side in (-1, 1)))

@@ -11,10 +11,12 @@ from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
 from layerwise.paths import ROOT
 from layerwise.study.arms import Arm
-from layerwise.study.config import Model
+from layerwise.study.config import Judge, Model
+from layerwise.study.declarations import judge_of
 from layerwise.study.loading import Study, Subject
 from layerwise.study.recipes import Assembled, Organism, Stage
 from layerwise.study.sources import Source
+from layerwise.vocabulary import METRICS
 
 # What the study that is examined prints.
 PUBLISHED = "paper/published.yaml"
@@ -169,7 +171,14 @@ class Specs:
             ],
             subjects=subjects,
             datasets=experiment.datasets,
-            judges={id: judge.judge for id, judge in self.study.judges.items()},
+            twins=self.study.twins,
+            judges={id: _judged(judge) for id, judge in self.study.judges.items()},
+            metrics={
+                measure.metric: measure.about._asdict()
+                for judge in self.study.judges.values()
+                for measure in judge_of(judge).MEASURES
+                if measure.about is not None
+            },
             outcome=experiment.outcome.model_dump(),
             **settings,
         )
@@ -257,6 +266,22 @@ def stage(model: Model, arm: str) -> Stage:
     """The stage of an assembled model's recipe that an arm goes through."""
     (name,) = steps(model, model.arms[arm])
     return getattr(_assembled(model), name)
+
+
+def _judged(judge: Judge) -> dict:
+    """What the analysis knows of a judge: what it may say, what of it means which outcome, and what it measures."""
+    module = judge_of(judge)
+    measures = [
+        {
+            "metric": measure.metric,
+            "kind": measure.kind,
+            "label": measure.label,
+            "score": measure.score,
+            "unit": (measure.about or METRICS[measure.metric]).unit,
+        }
+        for measure in module.MEASURES
+    ]
+    return {"judge": judge.judge, "labels": module.Judge.labels, "claims": module.CLAIMS, "measures": measures}
 
 
 def _spec(script: str, kind: str, extra_modules: list[str], **settings: object) -> str:

@@ -75,16 +75,6 @@ class Study:
         return [one for one in self.subjects if one.arm is None or one.arm in self.experiment.probes.arms]
 
     @property
-    def measured(self) -> set[str]:
-        """The metrics that the experiment can have."""
-        kinds = {judge.judge for judge in self.judges.values()}
-        found = {"refusal", "over_refusal", "refusal_gap", "incoherent"}
-        found |= {"asr", "harmless"} if self.experiment.outcome.truth or self.experiment.outcome.harm else {"answered"}
-        return found | {
-            metric for judge, metric in (("toxicity", "toxicity"), ("vqa", "vqa_accuracy")) if judge in kinds
-        }
-
-    @property
     def sources(self) -> dict[str, Source]:
         """Everything that is fetched, by the name of its receipt."""
         found = {id: model.source for id, model in self.models.items() if model.source}
