@@ -46,8 +46,3 @@ def test_a_size_keeps_whole_behaviours(tmp_path, sources):
     options = {"held_out": 3, "images": 4}
     whole = custom_prompts.build(spec("custom-prompts", "custom_prompts", **options), sources, tmp_path)
     assert custom_prompts.build(spec("custom-prompts", "custom_prompts", 2, **options), sources, tmp_path) == whole[:8]
-
-
-def test_an_option_of_another_builder_is_refused(tmp_path, sources):
-    with pytest.raises(InputError, match="unknown key 'options.labels'; allowed: held_out, images, rows"):
-        custom_prompts.build(spec("custom-prompts", "custom_prompts", labels=["safe"]), sources, tmp_path)

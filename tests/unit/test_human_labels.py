@@ -120,8 +120,6 @@ def test_the_script_asks_each_judge_and_writes_the_same_twice(study, tmp_path, m
     first = output.read_bytes()
     script.main(["--spec", json.dumps(settings), *arguments])
     assert output.read_bytes() == first
-    with pytest.raises(InputError, match="'human_labels': data set 'refusal-labels' holds prompts"):
-        script.main(["--spec", json.dumps(settings | {"builder": "xstest"}), *arguments])
 
 
 def test_weights_are_given_to_the_judge_that_they_are_of(tmp_path):

@@ -4,11 +4,17 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerwise.analysis.outcomes import WITHOUT_HARM, outcomes, possible, source
-from layerwise.vocabulary import OUTCOMES
+from layerwise.analysis.outcomes import outcomes, source
+from layerwise.vocabulary import OUTCOMES, WITHOUT_HARM, possible
 
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
+CLAIMS = {
+    "words": {"refusal": "refusal"},
+    "rules": {"incoherent": "incoherent"},
+    "guard": {"unsafe": "harmful", "toxic": "harmful"},
+    "truth": {outcome: outcome for outcome in OUTCOMES},
+}
 UNJUDGED = RULES | {"harm": None}
 ROW = st.tuples(
     st.sampled_from(["refusal", "answer"]),
@@ -18,7 +24,7 @@ ROW = st.tuples(
 
 
 def of(*rows):
-    return outcomes(pd.DataFrame(rows, columns=["words", "rules", "guard"]), RULES).tolist()
+    return outcomes(pd.DataFrame(rows, columns=["words", "rules", "guard"]), RULES, CLAIMS).tolist()
 
 
 def test_order_of_precedence():
@@ -30,8 +36,11 @@ def test_order_of_precedence():
     ) == ["refusal", "incoherent", "harmful", "harmless"]
 
 
-def test_a_toxicity_judge_or_a_classifier_may_judge_harm():
-    assert of(("answer", "coherent", "toxic"), ("answer", "coherent", "harmful")) == ["harmful", "harmful"]
+def test_only_the_labels_that_claim_an_outcome_decide_it():
+    assert of(("answer", "coherent", "toxic"), ("answer", "coherent", "harmful")) == ["harmful", "harmless"]
+    named = pd.DataFrame({"truth": ["yes", "no"]})
+    claims = {"truth": {"yes": "harmful", "no": "harmless"}}
+    assert outcomes(named, TRUTH, claims).tolist() == ["harmful", "harmless"]
 
 
 @given(st.lists(ROW, min_size=1))
@@ -44,7 +53,7 @@ def test_each_response_has_one_outcome_so_shares_add_up(rows):
 @given(st.lists(ROW, min_size=1))
 def test_without_a_judge_of_harm_harmful_and_harmless_are_answered(rows):
     labels = pd.DataFrame(rows, columns=["words", "rules", "guard"])
-    found, judged = outcomes(labels, UNJUDGED), outcomes(labels, RULES)
+    found, judged = outcomes(labels, UNJUDGED, CLAIMS), outcomes(labels, RULES, CLAIMS)
     assert set(found) <= set(WITHOUT_HARM) == set(possible(UNJUDGED))
     assert found.tolist() == judged.replace({"harmful": "answered", "harmless": "answered"}).tolist()
     assert possible(RULES) == possible(TRUTH) == OUTCOMES
@@ -58,14 +67,14 @@ def test_a_response_that_a_judge_missed_has_no_outcome_even_if_it_is_a_refusal()
 
 def test_truth_names_the_outcome_itself():
     labels = pd.DataFrame({"truth": ["harmless", None], "words": ["refusal", "refusal"]})
-    found = outcomes(labels, TRUTH)
+    found = outcomes(labels, TRUTH, CLAIMS)
     assert found[0] == "harmless" and pd.isna(found[1])
 
 
 def test_a_judge_without_any_verdict_leaves_no_outcome():
     labels = pd.DataFrame({"words": ["refusal"], "rules": ["coherent"]})
-    assert outcomes(labels, RULES).isna().all()
-    assert outcomes(labels, TRUTH).isna().all()
+    assert outcomes(labels, RULES, CLAIMS).isna().all()
+    assert outcomes(labels, TRUTH, CLAIMS).isna().all()
 
 
 def test_source_names_all_judges_that_decide():
