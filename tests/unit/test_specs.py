@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def project(tmp_path, monkeypatch):
 
 
 def forget():
-    for cached in (fingerprint.fingerprint, fingerprint.pins, fingerprint._tree):
+    for cached in (fingerprint.fingerprint, fingerprint.pins, fingerprint._module):
         cached.cache_clear()
 
 
@@ -92,7 +94,36 @@ def test_a_judge_decides_for_itself_alone(project):
     before = every_spec(project)
     path = project / "workflow/scripts/layerwise/judging/judges/refusal.py"
     path.write_text(path.read_text() + "\nEXTRA = 1\n")
+    after = every_spec(project)
+    assert changed(before, after) == {"judge refusal"}
+    assert changed(*(json.loads(every["judge refusal"])["code"] for every in (before, after))) == {
+        "judging.judges.refusal"
+    }
+
+
+@pytest.mark.parametrize("line", ["from . import helper", "from .helper import EXTRA", "from ... import apart"])
+def test_a_relative_import_is_seen(project, line):
+    library = project / "workflow/scripts/layerwise"
+    helper = library / ("apart.py" if "apart" in line else "judging/judges/helper.py")
+    helper.write_text("EXTRA = 1\n")
+    path = library / "judging/judges/refusal.py"
+    path.write_text(path.read_text() + f"\n{line}\n")
+    before = every_spec(project)
+    helper.write_text("EXTRA = 2\n")
     assert changed(before, every_spec(project)) == {"judge refusal"}
+
+
+def test_a_relative_import_is_refused():
+    """It is seen, but a reader of an absolute one knows without thinking which module it is."""
+    command = [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "--stdin-filename"]
+    done = subprocess.run(
+        [*command, "workflow/scripts/layerwise/judging/some.py", "-"],
+        cwd=ROOT,
+        input="from . import rows\n\nROWS = rows\n",
+        capture_output=True,
+        text=True,
+    )
+    assert "TID252" in done.stdout, done.stderr
 
 
 def test_progress_lines_decide_nothing(project):

@@ -169,7 +169,7 @@ def spec_of(text: str, job: Job, full: bool) -> Iterator[str]:
     if full:
         yield from textwrap.indent(json.dumps(job.spec, indent=1, ensure_ascii=False), "    ").splitlines()
         return
-    code = f"code {job.spec['code'][:12]}, " if "code" in job.spec else ""
+    code = f"code {digest(job.spec['code'])[:12]}, " if "code" in job.spec else ""
     pins = f"{len(job.spec['pins'])} pins, " if "pins" in job.spec else ""
     rest = ", ".join(
         f"{key} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"

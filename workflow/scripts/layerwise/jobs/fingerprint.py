@@ -1,15 +1,16 @@
-"""The fingerprint of a job's code, and the pins of its kind of work: what of them decides a rerun."""
+"""The fingerprint of a job's code, module by module, and the pins of its kind of work: what decides a rerun."""
 
 import ast
 import functools
 import hashlib
+import importlib.util
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layerwise.errors import InputError
-from layerwise.files import canonical
 from layerwise.paths import ROOT, SCRIPTS
 
 PROJECT = ROOT / "pyproject.toml"
@@ -69,41 +70,47 @@ def _group(name: str, groups: dict[str, list]) -> set[str]:
 
 
 @functools.cache
-def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> str:
-    """sha256 over a script and every library module it imports, directly or not, each without comments, docstrings
-    and formatting. `extra_modules` are those found by an id at run time: a family, a judge, a data set, a figure."""
+def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> Mapping[str, str]:
+    """A digest of the code of a script and of every library module it imports, directly or not, by module.
+
+    Each is the first 12 hexadecimal digits of a sha256, blind to comments, docstrings and formatting. The script goes
+    by its file's name, `judge.py`, and a module by its name in the library, `judging.rows`. `extra_modules` are those
+    found by an id at run time: a family, a judge, a data set, a figure.
+    """
     found: dict[str, str] = {}
-    waiting = [(script, SCRIPTS / f"{script}.py"), *((name, _module_file(name)) for name in extra_modules)]
+    waiting = [(f"{script}.py", SCRIPTS / f"{script}.py"), *((name, _module_file(name)) for name in extra_modules)]
     while waiting:
         name, path = waiting.pop()
-        if path is None or name in found or name in NEUTRAL:
+        shown = name.removeprefix("layerwise.")
+        if path is None or shown in found or name in NEUTRAL:
             continue
-        tree = _tree(path)
-        found[name] = ast.unparse(tree)
-        waiting.extend((imported, _module_file(imported)) for imported in _imports(tree))
-    return hashlib.sha256(canonical(sorted(found.items())).encode()).hexdigest()
+        found[shown], imports = _module(name, path)
+        waiting.extend((imported, _module_file(imported)) for imported in imports)
+    return dict(sorted(found.items()))
 
 
 @functools.cache
-def _tree(path: Path) -> ast.Module:
-    """A file's syntax tree without docstrings."""
+def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
+    """A module's digest, and the names that it imports from the library."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node
         ):
             node.body = node.body[1:] or [ast.Pass()]
-    return tree
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12], frozenset(_imports(tree, package))
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def _imports(tree: ast.Module, package: str) -> set[str]:
     """Names of our modules (and perhaps of things in them) that a tree imports anywhere, with the packages above."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        elif isinstance(node, ast.ImportFrom):
+            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names.update([origin, *(f"{origin}.{alias.name}" for alias in node.names)])
     ours = {name for name in names if name.split(".")[0] == "layerwise"}
     return ours | {name.rsplit(".", cut)[0] for name in ours for cut in range(1, name.count(".") + 1)}
 
