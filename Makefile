@@ -24,6 +24,9 @@ reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an exper
 plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
 	@$(BIN)/python workflow/scripts plan --experiment $(EXPERIMENT)
 
+why-rerun: $(ENVIRONMENT) ## Say which jobs would run again, and why: the setting, pin, code or file that changed.
+	@$(BIN)/python workflow/scripts why-rerun --experiment $(EXPERIMENT)
+
 verify: $(ENVIRONMENT) ## Hold a finished run against the reference that ships with the project.
 	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT)
 
@@ -84,4 +87,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size clean
+.PHONY: help reproduce plan why-rerun verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size clean
