@@ -13,10 +13,10 @@ import pandas as pd
 
 from conftest import ROOT
 from layerwise.analysis import results
-from layerwise.analysis.outcomes import possible, source
+from layerwise.analysis.outcomes import source
 from layerwise.jobs import specs
 from layerwise.study import loading
-from layerwise.vocabulary import OUTCOME_OF
+from layerwise.vocabulary import OUTCOME_OF, possible
 
 COLUMNS = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
 EXPERIMENTS = {
@@ -45,7 +45,7 @@ outcome: {truth: truth}
 title: Published models
 models: [llava-1.5-7b, llama-3.2-11b-vision]
 datasets: [advbench-coco, xstest, vqa-v2]
-judges: [refusal, coherence, toxicity, vqa, truth]
+judges: [refusal, coherence, toxicity, vqa]
 outcome: {refusal: refusal, coherence: coherence, harm: toxicity}
 """,
     "answered": """

@@ -2,7 +2,6 @@
 
 import pytest
 
-from layerwise.errors import InputError
 from layerwise.prompts.builders import advbench_coco, custom_prompts
 from layerwise.study.config import Dataset
 from layerwise.study.yamlfile import read

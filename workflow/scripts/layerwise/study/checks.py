@@ -38,8 +38,8 @@ def check(study: Study, path: Path) -> None:
         if key not in (coloured := [*declared, *(use.id for use in study.experiment.models)]):
             raise InputError(f"{path}: key 'palette.{key}': {_not_there('arm or model', key, coloured)}")
     _check_datasets(study, path)
-    _check_judges(study, path)
     _check_outcome(study, path)
+    _check_judges(study, path)
 
 
 def _check_use(study: Study, use: ModelUse, path: Path) -> None:

@@ -27,9 +27,9 @@ class Options(Settings):
     """What is asked of an image."""
 
     questions: Positive = Field(1, description="How many questions an image.")
-    instruction: str = Field(
+    instruction: str | None = Field(
         "Answer the question using a single word or phrase.",
-        description="A line put after each question; may be empty.",
+        description="A line put after each question, if any.",
     )
 
 
