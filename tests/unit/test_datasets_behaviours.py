@@ -61,7 +61,8 @@ def test_the_form_of_a_request_and_its_endings_are_no_content():
 
 def test_the_parts_hold_all_groups_and_share_none(tmp_path, sources):
     parts = {
-        part: behaviours.build(spec("adv", "behaviours", part=part), sources, tmp_path) for part in ("train", "test", "all")
+        part: behaviours.build(spec("adv", "behaviours", part=part), sources, tmp_path)
+        for part in ("train", "test", "all")
     }
     clusters = {part: {prompt.cluster for prompt in prompts} for part, prompts in parts.items()}
     assert clusters["train"] | clusters["test"] == clusters["all"] and len(clusters["all"]) == 12

@@ -19,8 +19,7 @@ SYSTEM_PROMPT = True
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
-        if variant is not None:
-            raise ValueError(f"Idefics3 has no exit variants, so not {variant!r}")
+        assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor = model, processor
         self.vision, self.connector = model.model.vision_model, model.model.connector
         self.blocks = self.default_layer = len(self.vision.encoder.layers)

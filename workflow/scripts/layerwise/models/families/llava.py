@@ -27,8 +27,7 @@ class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         if (found := model.config.vision_config.model_type) != self.encoder:
             raise ValueError(f"the vision encoder is {found}, not {self.encoder}")
-        if variant not in (None, *VARIANTS):
-            raise ValueError(f"no exit variant {variant!r}; there are {', '.join(VARIANTS)}")
+        assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor, self.variant = model, processor, variant
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = len(self.layers())

@@ -45,8 +45,7 @@ class Seen(NamedTuple):
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
-        if variant not in (None, *VARIANTS):
-            raise ValueError(f"no exit variant {variant!r} of Mllama; there are: {', '.join(VARIANTS)}")
+        assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor, self.keep = model, processor, variant == "keep"
         self.vision, self.projector = model.model.vision_model, model.model.multi_modal_projector
         self.taps = self.vision.intermediate_layers_indices

@@ -20,8 +20,7 @@ SYSTEM_PROMPT = False
 
 class Family:
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
-        if variant is not None:
-            raise ValueError(f"PaliGemma has no exit variants, so not {variant!r}")
+        assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor = model, processor
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = self.default_layer = len(self.tower.encoder.layers)
