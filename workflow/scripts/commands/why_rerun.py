@@ -10,9 +10,9 @@ import json
 import logging
 import re
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from snakemake import cli
@@ -36,8 +36,8 @@ def main(argv: list[str]) -> None:
     print("\n".join(reruns.explain(planned(Run(arguments.experiment)), provenance.jobs(here), here, arguments.full)))
 
 
-class Listener(LogHandlerBase):
-    """A logger plugin of Snakemake that keeps what would be logged, and prints nothing."""
+class LogHandler(LogHandlerBase):
+    """Makes this module a logger plugin of Snakemake: it keeps what would be logged, and prints nothing."""
 
     writes_to_stream = True  # in place of Snakemake's own lines
     writes_to_file = False
@@ -55,7 +55,7 @@ def planned(run: Run) -> list[Planned]:
 
     Raises InputError with Snakemake's own words where it cannot plan.
     """
-    LoggerPluginRegistry().register_plugin("listener", SimpleNamespace(LogHandler=Listener))
+    LoggerPluginRegistry().register_plugin("listener", sys.modules[__name__])
     command = ["--snakefile", str(SNAKEFILE), "--dry-run", "--logger", "listener"]
     command += ["--config", f"experiment={run.experiment}"]
     remarks = io.StringIO()  # printed before a plugin listens, such as which profile is used
@@ -67,10 +67,10 @@ def planned(run: Run) -> list[Planned]:
             cli.main(command)
     except SystemExit as end:
         if end.code:
-            errors = [record.getMessage() for record in Listener.heard if record.levelno >= logging.ERROR]
+            errors = [record.getMessage() for record in LogHandler.heard if record.levelno >= logging.ERROR]
             said = end.code if isinstance(end.code, str) else "\n".join(errors) or remarks.getvalue()
             raise InputError(said.removeprefix("error: ")) from None
-    events = [vars(record) for record in Listener.heard]
+    events = [vars(record) for record in LogHandler.heard]
     # What only gathers files has no command.
     return [job_of(event) for event in events if event.get("event") == LogEvent.JOB_INFO and event["shellcmd"]]
 

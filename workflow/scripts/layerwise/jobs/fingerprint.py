@@ -104,7 +104,7 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
 
 def _imports(tree: ast.Module, package: str) -> set[str]:
     """Names of our modules (and perhaps of things in them) that a tree imports anywhere, with the packages above."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

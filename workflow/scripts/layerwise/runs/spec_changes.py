@@ -16,10 +16,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], full: bool = Fal
     An element of a list that has a `name` is compared with the element of that name.
     """
     apart = ("pins", "sources", "code")
-    settings = [{key: value for key, value in spec.items() if key not in apart} for spec in (old, new)]
-    pins = [dict(_pin(text) for text in spec.get("pins", ())) for spec in (old, new)]
-    texts = _texts(_walk((), *settings, full))
-    texts += [f"pin {text}" for text in _texts(_walk((), *pins, full))]
+    before, after = ({key: spec[key] for key in spec if key not in apart} for spec in (old, new))
+    texts = _texts(_walk((), before, after, full))
+    before, after = (dict(map(_pin, spec.get("pins", ()))) for spec in (old, new))
+    texts += [f"pin {text}" for text in _texts(_walk((), before, after, full))]
     for key, words in (("sources", "content of"), ("code", "code of")):
         before, after = old.get(key, {}), new.get(key, {})
         if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
@@ -52,11 +52,14 @@ def _walk(keys: tuple[str, ...], old: Any, new: Any, full: bool) -> list[Differe
     if old == new:
         return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs = {name: (old.get(name, ABSENT), new.get(name, ABSENT)) for name in sorted({**old, **new})}
-        return [one for name, pair in pairs.items() for one in _walk((*keys, name), *pair, full)]
+        found = []
+        for name in sorted({**old, **new}):
+            found += _walk((*keys, name), old.get(name, ABSENT), new.get(name, ABSENT), full)
+        return found
     if isinstance(old, list) and isinstance(new, list):
         if all(isinstance(one, Mapping) and "name" in one for one in [*old, *new]):
-            return _of_named(keys, *({one["name"]: one for one in each} for each in (old, new)), full)
+            before, after = ({one["name"]: one for one in each} for each in (old, new))
+            return _of_named(keys, before, after, full)
         if not any(isinstance(one, list | Mapping) for one in [*old, *new]):
             return [(keys, _listing(old, new, full))]
     return [(keys, _arrow(_shown(old), _shown(new), full))]
