@@ -198,7 +198,7 @@ def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, 
     monkeypatch.chdir(results.folder)
     paths = [path for path in results.write(tmp_path / "results") if path.stem == "metrics"]
     spec = json.dumps(results.spec | {"figure": "ability"})
-    arguments = ["--spec", spec, "--config", str(results.path), "--inputs", *map(str, paths)]
+    arguments = ["--spec", spec, "--experiment", "short", "--inputs", *map(str, paths)]
     script.main([*arguments, "--output", str(tmp_path / "one" / "ability.pdf")])
     program = [sys.executable, "-X", "importtime", str(ROOT / "workflow" / "scripts" / "figure.py"), *arguments]
     another = {"PATH": "", "PYTHONHASHSEED": "77"}
@@ -207,7 +207,7 @@ def test_the_same_figure_has_the_same_bytes_and_its_data_beside_it(experiments, 
     )
     assert ran.returncode == 0, ran.stderr
     assert not re.search(r"\| +(torch|statsmodels\.stats)$", ran.stderr, re.MULTILINE), "an import that costs seconds"
-    for suffix in (".pdf", ".svg", ".png", ".csv", ".txt"):
+    for suffix in (".pdf", ".svg", ".png", ".csv", ".txt", ".finding.txt"):
         first, second = ((tmp_path / run / "ability").with_suffix(suffix).read_bytes() for run in ("one", "two"))
         assert first == second and len(first) > 50, suffix
     table = read([tmp_path / "one" / "ability.csv"])["ability"]

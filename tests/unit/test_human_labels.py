@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 import human_labels as script
+from layerwise import plugins
 from layerwise.analysis import human_labels, results, stats
 from layerwise.assets import cache
 from layerwise.errors import InputError
 from layerwise.jobs import specs
-from layerwise.report import tables
 from layerwise.report.numbers.collect import judges as numbers_of_judges
+from layerwise.report.text import Names
 from layerwise.study import loading
 from tidy import ROOT, Results
 
@@ -74,10 +75,10 @@ def test_f1_lies_in_its_interval_which_narrows_with_more_responses():
 
 @pytest.fixture
 def study(tmp_path):
-    results = Results(tmp_path, "answered")
-    text = results.path.read_text()
-    results.path.write_text(text + "human_labels: refusal-labels\n")
-    return loading.load(results.path)
+    Results(tmp_path, "answered")
+    path = tmp_path / "config/answered.yaml"
+    path.write_text(path.read_text() + "human_labels: refusal-labels\n")
+    return loading.load(path)
 
 
 def test_labels_are_fetched_and_shown_to_no_model(study):
@@ -141,7 +142,8 @@ def test_the_table_has_a_row_for_each_judge_and_half(tmp_path):
     path = tmp_path / "human_labels.csv"
     table().reset_index()[human_labels.COLUMNS].to_csv(path, index=False)
     found = results.read([path])
-    made = tables.human_labels(found, {}, tables.Names({}, {}, {"rules": "Rules"}))
+    module, names = plugins.find("report.tables", "human-labels"), Names({}, {}, {"rules": "Rules"})
+    made = module.table(found, {}, names)
     assert made.rows["Responses"].tolist() == ["all", "training half", "held out"]
     assert made.rows["Recall, declined"][0].startswith("50.0 [") and made.rows["n"].tolist() == ["6", "3", "3"]
     assert made.rows["Precision"][2].startswith("0.0 [")
@@ -150,4 +152,4 @@ def test_the_table_has_a_row_for_each_judge_and_half(tmp_path):
     assert one["value"] == pytest.approx(1 / 3, abs=1e-5) and one["n"] == 3 and one["rule"] == "human_labels"
     assert one["source"].startswith("human_labels.csv:")
     empty = {"human_labels": found["human_labels"].iloc[:0]}
-    assert "No judge of this experiment tells" in tables.human_labels(empty, {}, made).rows.iloc[0, 0]
+    assert "No judge of this experiment tells" in module.table(empty, {}, names).rows.iloc[0, 0]

@@ -1,4 +1,4 @@
-"""Every number is what stands in its source line, under one key; sentences follow the data, whichever way it points."""
+"""Every number is what stands in its source line, under one key; what is found in words is taken as it is."""
 
 import contextlib
 import csv
@@ -13,12 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import number as script
-from layerwise.analysis.results import studied
 from layerwise.errors import InputError
-from layerwise.report import shown
+from layerwise.report import text
 from layerwise.report.numbers import collect, number
-from layerwise.report.numbers.seen import changes, seen
-from layerwise.report.tables import Names
+from layerwise.vocabulary import METRICS, Metric
 from tidy import EXPERIMENTS, Results
 
 FIELDS = {"value", "text", "n", "low", "high", "source", "rule"}
@@ -36,21 +34,14 @@ def written(experiments, tmp_path_factory):
     found = {}
     for name, results in experiments.items():
         folder = tmp_path_factory.mktemp(name)
-        arguments = ["--spec", json.dumps(results.spec), "--experiment", name]
+        finding = folder / "outcomes.finding.txt"
+        finding.write_text("The outcomes differ.", encoding="utf-8")
+        arguments = ["--spec", json.dumps(results.spec), "--findings", str(finding)]
         arguments += ["--inputs", *map(str, results.write(folder)), "--output", str(folder / "numbers.json")]
         with contextlib.chdir(results.folder):
             script.main(arguments)
         found[name] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     return found
-
-
-def sentences(results, **changed):
-    study = results.study
-    names = Names(
-        *({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
-    )
-    found = seen(results.frames | changed, results.subjects, names, ["world-deep"], ["broad-default", "broad-none"])
-    return {key: record["text"] for key, record in found}
 
 
 # Each with its source
@@ -106,9 +97,29 @@ def test_two_judges_of_one_metric_are_kept_apart(experiments):
     toxicity = metrics["metric"] == "toxicity"
     other = metrics[toxicity].assign(judge="other", value=0.5)
     table = pd.concat([metrics, other], ignore_index=True)
-    numbers = dict(collect.metrics(table, results.subjects, "metrics.csv"))
+    numbers = dict(collect.metrics(table, results.subjects, "metrics.csv", METRICS))
     assert "toxicity.broad-none.world-deep.layer-00" not in numbers
     assert numbers["toxicity-other.broad-none.world-deep.layer-00"]["value"] == 0.5
+
+
+def test_a_metric_that_a_judge_brings_is_printed_in_its_unit(experiments):
+    results = experiments["short"]
+    metrics = results.frames["metrics"]
+    table = metrics[metrics["metric"] == "toxicity"].assign(metric="of_mine", value=0.5)
+    for unit, said in (("share", "50.0\N{NO-BREAK SPACE}%"), ("score", "50.0")):
+        own = METRICS | {"of_mine": Metric("Mine", unit)}
+        numbers = dict(collect.metrics(table, results.subjects, "metrics.csv", own))
+        assert numbers["of_mine.broad-none.world-deep.layer-00"]["text"] == said
+
+
+def test_where_no_judge_tells_harm_there_is_no_attack_success(experiments, written):
+    numbers = written["answered"]
+    assert not any(re.match(r"(\w+\.)?(asr|harmless)\b", key) for key in numbers)
+    metrics = experiments["answered"].frames["metrics"]
+    row = metrics[(metrics["metric"] == "answered") & (metrics["layer"] == 3) & (metrics["dataset"] == "advbench-coco")]
+    assert numbers["answered.llava-1.5-7b.advbench-coco.layer-03"]["value"] == pytest.approx(row["value"].item())
+    assert "difference.answered.llava-1.5-7b.advbench-coco.layer-03" in numbers
+    assert numbers["setting.n.advbench-coco.harmful"]["value"] == 40
 
 
 def test_settings_are_those_of_the_spec(written):
@@ -128,115 +139,33 @@ def test_an_unknown_key_is_named():
         number({"asr.x": {"text": "5 %"}}, "asr.y")
 
 
+def test_what_is_found_in_words_has_the_name_of_its_figure_or_table(tmp_path):
+    (tmp_path / "tables").mkdir()
+    texts = {"outcomes": "It differs.", "drift": "", "tables/outcomes": "Also.", "tables/judges": "They agree."}
+    paths = [tmp_path / f"{name}.finding.txt" for name in texts]
+    for path, said in zip(paths, texts.values(), strict=True):
+        path.write_text(said, encoding="utf-8")
+    found = collect.found_in_words(paths)
+    assert {key: (one["text"], one["rule"]) for key, one in found.items()} == {
+        "seen.outcomes": ("It differs.", "figure"),
+        "seen.judges": ("They agree.", "table"),
+    }
+    assert found["seen.judges"]["source"] == str(paths[-1])
+
+
 # Text
 
 
 @given(st.floats(-1, 1))
 def test_points_have_the_sign_of_what_they_print(value):
-    text = collect.points(value).removesuffix(f"{collect.SPACE}points")
-    shown = float(text.replace("−", "-"))
+    said = text.points(value).removesuffix(f"{text.SPACE}points")
+    assert said == text.bare_points(value)
+    shown = float(said.replace("−", "-"))
     assert abs(shown - 100 * value) <= 0.05 + 1e-9
-    assert text.startswith("+") == (shown > 0) and text.startswith("−") == (shown < 0)
+    assert said.startswith("+") == (shown > 0) and said.startswith("−") == (shown < 0)
 
 
 @given(st.floats(allow_nan=True, allow_infinity=False, width=32))
 def test_values_survive_json_to_seven_digits(value):
     stored = json.loads(json.dumps(collect._plain(value), allow_nan=False))
     assert stored is None if math.isnan(value) else stored == pytest.approx(value, rel=1e-6)
-
-
-# Sentences
-
-
-def test_there_is_a_sentence_for_every_figure_that_has_data(experiments, written):
-    of_layers = {"seen.outcomes", "seen.refusal-and-harm", "seen.toxicity", "seen.ability", "seen.drift"}
-    found = {key for key in written["tiny"] if key.startswith("seen.")}
-    assert found >= {"seen.toxicity", "seen.ability", "seen.drift", "seen.probes", "seen.dose"}
-    assert found <= of_layers | {"seen.probes", "seen.dose"}
-    assert not any(key in written["real"] for key in ("seen.dose", "seen.predictions"))
-
-
-@pytest.mark.parametrize("direction", [1, -1])
-def test_a_sentence_points_where_the_data_point(experiments, direction):
-    results = experiments["short"]
-    metrics = results.frames["metrics"].copy()
-    harm, refusal = metrics["metric"] == "asr", metrics["metric"] == "refusal"
-    early = metrics["layer"] == 0
-    metrics.loc[refusal, "value"] = 0.6
-    metrics.loc[harm, "value"] = 0.5
-    deep = metrics["dataset"] == "world-deep"
-    metrics.loc[harm & early & deep & (metrics["arm"] == "broad-none"), "value"] = 0.5 + 0.25 * direction
-    text = sentences(results, metrics=metrics)["seen.refusal-and-harm"]
-    deep_text = next(part for part in re.split(r"(?<=\.) (?=[A-Z])", text) if part.startswith("Deep cue"))
-    sign = "+" if direction > 0 else "−"
-    assert f"differs most for broad-none, at exit 0, by {sign}25.0{collect.SPACE}points" in deep_text
-    assert "for the others by at most 0.0 points" in deep_text
-    assert "n = 40" in deep_text
-
-
-def test_arms_that_are_not_aligned_are_not_spoken_of(experiments, written):
-    assert "for broad-none" in sentences(experiments["short"])["seen.outcomes"]
-    assert "for broad-none" not in written["short"]["seen.outcomes"]["text"]
-    assert "LLaVA" in written["real"]["seen.outcomes"]["text"] or "Llama" in written["real"]["seen.outcomes"]["text"]
-
-
-def test_little_refusal_at_the_default_layer_is_said(experiments):
-    results = experiments["short"]
-    metrics = results.frames["metrics"].copy()
-    metrics.loc[metrics["metric"] == "refusal", "value"] = 0.1
-    assert "No aligned model refuses" in sentences(results, metrics=metrics)["seen.refusal-and-harm"]
-    metrics.loc[(metrics["metric"] == "refusal") & (metrics["arm"] == "broad-default"), "value"] = 0.9
-    assert "No aligned model refuses" not in sentences(results, metrics=metrics)["seen.refusal-and-harm"]
-
-
-def test_where_no_judge_tells_harm_there_is_no_attack_success(experiments, written):
-    numbers = written["answered"]
-    assert not any(re.match(r"(\w+\.)?(asr|harmless)\b", key) for key in numbers)
-    metrics = experiments["answered"].frames["metrics"]
-    row = metrics[(metrics["metric"] == "answered") & (metrics["layer"] == 3) & (metrics["dataset"] == "advbench-coco")]
-    assert numbers["answered.llava-1.5-7b.advbench-coco.layer-03"]["value"] == pytest.approx(row["value"].item())
-    assert "difference.answered.llava-1.5-7b.advbench-coco.layer-03" in numbers
-    assert numbers["setting.n.advbench-coco.harmful"]["value"] == 40
-    assert "the share answered differs most" in numbers["seen.refusal-and-harm"]["text"]
-    assert "harm" not in numbers["seen.refusal-and-harm"]["text"].replace("harmful prompts", "")
-    assert "answered" in numbers["seen.outcomes"]["text"]
-
-
-def test_a_change_is_of_the_same_seed_and_spans_the_seeds(experiments):
-    results = experiments["tiny"]
-    metrics = results.frames["metrics"].copy()
-    rows = (metrics["metric"] == "toxicity") & (metrics["arm"] == "broad-none") & metrics["layer"].notna()
-    metrics.loc[rows, "value"] = 0.5
-    for seed, value in (("100", 0.7), ("201", 0.6), ("all", 0.65)):
-        metrics.loc[rows & (metrics["layer"] == 2) & (metrics["seed"] == seed), "value"] = value
-    cells = shown.cells(metrics, studied(results.subjects), ["toxicity"])
-    found = changes(cells[cells["arm"] == "broad-none"])
-    assert set(found["layer"]) == {2} and set(found["default_layer"]) == {7}
-    assert found["change"].tolist() == pytest.approx([0.15, 0.15])
-    assert found["smallest"].tolist() == pytest.approx([0.1, 0.1])
-    assert found["largest"].tolist() == pytest.approx([0.2, 0.2])
-
-
-def test_onsets_are_said_seed_by_seed_where_they_differ(experiments):
-    results = experiments["tiny"]
-    probes = results.frames["probes"].copy()
-    deep = probes["probe"] == "deep"
-    probes.loc[deep, "value"] = 0.5
-    probes.loc[deep & (probes["layer"] >= 5), "value"] = 1.0
-    text = sentences(results, probes=probes)["seen.probes"]
-    assert "The deep cue is readable (AUC ≥ 0.75) first at exit 5 in every seed." in text
-    probes.loc[deep & (probes["layer"] == 5) & probes["subject"].str.endswith("s201"), "value"] = 0.6
-    text = sentences(results, probes=probes)
-    assert "first at exits 5, 6 (seed by seed)" in text["seen.probes"]
-    assert "4 frozen blocks: readable first at exit 5," in text["seen.dose"]
-    probes.loc[deep, "value"] = 0.5
-    assert "readable (AUC ≥ 0.75) first at no exit in every seed" in sentences(results, probes=probes)["seen.probes"]
-
-
-def test_outcomes_of_predictions_are_counted(experiments):
-    results = experiments["tiny"]
-    rows = [("P1a", "organism", "narrow-default", str(seed), "", "", 0.1, 0.2, outcome, "") for seed, outcome in
-            ((100, "holds"), (201, "fails"), (301, "holds"))]  # fmt: skip
-    columns = ["prediction", "model", "arm", "seed", "statement", "quantity", "value", "threshold", "outcome", "detail"]
-    text = sentences(results, predictions=pd.DataFrame(rows, columns=columns))["seen.predictions"]
-    assert text == "P1a (narrow-default), 3 seeds: holds in 2, fails in 1."

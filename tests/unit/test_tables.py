@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import table as script
-from layerwise.report import latex, tables
-from layerwise.report.tables import comparison
+from layerwise import plugins
+from layerwise.report import latex, names
+from layerwise.report.tables import published
 from layerwise.report.text import MISSING, Table, estimate, number, p_value
 from tidy import EXPERIMENTS, Results
 
@@ -35,9 +36,8 @@ def experiments(tmp_path_factory):
 
 
 def make(results, name, **frames):
-    study = results.study
-    shown = ({id: one.display for id, one in kind.items()} for kind in (study.models, study.datasets, study.judges))
-    return getattr(tables, name)(results.frames | frames, results.spec, tables.Names(*shown))
+    table = plugins.find("report.tables", name).table
+    return table(results.frames | frames, results.spec, names.of(results.study))
 
 
 def gates(*rows):
@@ -244,9 +244,9 @@ def test_only_the_attack_success_rate_can_agree(one, other, third):
     low, value, high = sorted((one, other, third))
     measured = {"value": value, "low": low, "high": high, "n": 5}
     for said in (100 * value, 100 * low - 1, 100 * high + 1):
-        asr = comparison.measured_text(said, measured, "asr")["Agrees"]
+        asr = published.measured_text(said, measured, "asr")["Agrees"]
         assert asr == ("yes" if 100 * low <= said <= 100 * high else "no")
-        assert comparison.measured_text(said, measured, "toxicity")["Agrees"] == "other instrument"
+        assert published.measured_text(said, measured, "toxicity")["Agrees"] == "other instrument"
 
 
 def test_nothing_is_comparable_for_organisms_and_the_table_says_so(experiments):
