@@ -19,15 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 # Distributions whose name differs from the module's.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
-# Found by an id at run time, each only where the rule's script asks for its room.
+# Rooms whose things are found by a name at run time, each where a rule's script asks for it.
 ROOMS = {
-    "generate": "models.families",
-    "probe": "models.families",
-    "judge": "judging.judges",
-    "human_labels": "judging.judges",
-    "build_prompts": "prompts.builders",
-    "figure": "report.figures",
-    "fetch": "assets",
+    "assemble": ["models.backbones", "models.families"],
+    "build_prompts": ["prompts.builders"],
+    "fetch": ["assets"],
+    "figure": ["report.figures"],
+    "generate": ["models.families"],
+    "human_labels": ["judging.judges", "prompts.builders"],
+    "judge": ["judging.judges"],
+    "probe": ["models.families", "models.organisms"],
+    "table": ["report.tables"],
+    "train_arm": ["models.families", "models.organisms", "training.methods"],
+    "train_judge": ["training.judges"],
+    "train_vision": ["models.organisms"],
 }
 
 
@@ -39,18 +44,13 @@ def rules():
             environment = re.search(r'envs/(\w+)\.yaml"', block)
             script = re.search(r'python "\$LAYERWISE_SCRIPTS"/(\w+)\.py', block)
             if environment and script:
-                kind = "analysis" if "SPECS.aggregate(" in block or "SPECS.assess(" in block else named.get(script[1])
+                kind = "analysis" if re.search(r"SPECS\.(aggregate|assess|table)\(", block) else named.get(script[1])
                 yield script[1], "downloading" if script[1] == "fetch" else kind, environment[1]
 
 
 def imported(script):
     """Names of the third-party distributions that a script needs."""
-    room = ROOMS.get(script)
-    waiting = [script, *(plugins.module(room, name) for name in (plugins.names(room) if room else ()))]
-    if script in ("train_vision", "train_base", "align", "probe"):
-        waiting.append("layerwise.models.organisms.llava")
-    if script == "train_judge":
-        waiting += ["layerwise.training.judges.toxicity", "layerwise.training.judges.guard"]
+    waiting = [script, *(plugins.module(room, name) for room in ROOMS.get(script, ()) for name in plugins.names(room))]
     seen, found = set(), set()
     while waiting:
         name = waiting.pop()
