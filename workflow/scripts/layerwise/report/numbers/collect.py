@@ -11,7 +11,7 @@ import pandas as pd
 from layerwise.analysis import results
 from layerwise.report import shown
 from layerwise.report.text import MISSING, number, p_value, plain, points, share
-from layerwise.vocabulary import METRICS
+from layerwise.vocabulary import Metric, described
 
 Record = dict[str, Any]
 
@@ -57,13 +57,15 @@ def place(row: dict) -> str:
     return f"layer-{row['layer']:02d}" if pd.notna(row["layer"]) and row["group"] != "Default" else row["group"].lower()
 
 
-def metrics(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[tuple[str, Record]]:
+def metrics(
+    table: pd.DataFrame, listed: pd.DataFrame, source: str, known: dict[str, Metric]
+) -> Iterator[tuple[str, Record]]:
     judges, whom = table.groupby("metric")["judge"].nunique(), of_whom(listed)
     for line, row in lines(table):
         metric = row["metric"]
         if judges[row["metric"]] > 1:
             metric = f"{metric}-{row['judge']}"
-        text = FORMATS[METRICS[row["metric"]].unit](row["value"])
+        text = FORMATS[known[row["metric"]].unit](row["value"])
         for who in whom[row["model"], row["arm"], row["seed"]]:
             key = f"{metric}.{who}.{row['dataset']}.{place(row)}"
             yield key, record(row["value"], text, f"{source}:{line}", "metrics", row)
@@ -161,7 +163,8 @@ def layer_list(layers: list[int]) -> str:
 def collect(frames: dict[str, pd.DataFrame], spec: dict, sources: dict[str, str]) -> dict[str, Record]:
     """All numbers by key; `sources` has the path of each frame. A key that would stand for two numbers is a bug."""
     listed = results.subjects(spec["subjects"])
-    parts = [metrics(frames["metrics"], listed, sources["metrics"]), settings(frames, spec, sources["metrics"])]
+    known = described(spec["metrics"])
+    parts = [metrics(frames["metrics"], listed, sources["metrics"], known), settings(frames, spec, sources["metrics"])]
     if "paired" in frames:
         parts.append(differences(frames["paired"], listed, sources["paired"]))
     if "probes" in frames:

@@ -5,7 +5,7 @@ import pandas as pd
 from layerwise.analysis import results
 from layerwise.report.findings import Frames
 from layerwise.report.text import MISSING, Names, Table, estimate, filled
-from layerwise.vocabulary import DEFAULT, GROUPS, METRICS
+from layerwise.vocabulary import DEFAULT, GROUPS, described
 
 INPUTS = ("metrics",)
 WHEN = ()
@@ -15,6 +15,7 @@ LAYERS = (DEFAULT, *GROUPS)
 def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Every metric at the default layer and in each group of layers, for each series and data set."""
     listed, metrics = results.subjects(spec["subjects"]), frames["metrics"]
+    known = described(spec["metrics"])
     rows = metrics[metrics["group"].isin(LAYERS) & (metrics["layer"].isna() | (metrics["group"] == "Default"))]
     found = []
     for (model, arm), subjects in listed.groupby(results.SERIES, sort=False):
@@ -30,9 +31,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
                 n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
                 row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
                 row |= {
-                    label: _metric(cells, metric, names)
-                    for metric, (label, _) in METRICS.items()
-                    if metric != "flagged"
+                    label: _metric(cells, metric, names) for metric, (label, _) in known.items() if metric != "flagged"
                 }
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
