@@ -15,7 +15,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "re
 COLUMNS = {
     "`metrics.csv`": (LIBRARY / "analysis" / "metrics.py", "COLUMNS"),
     "`paired.csv`": (LIBRARY / "analysis" / "paired.py", "COLUMNS"),
-    "Probes": (LIBRARY.parent / "probe.py", "COLUMNS"),
+    "Probes": (LIBRARY / "analysis" / "probing.py", "COLUMNS"),
     "gates.csv": (LIBRARY / "analysis" / "gates.py", "COLUMNS"),
     "predictions.csv": (LIBRARY / "analysis" / "predictions" / "__init__.py", "COLUMNS"),
     "validity.csv": (LIBRARY / "analysis" / "judge_validity.py", "VALIDITY"),

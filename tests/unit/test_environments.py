@@ -59,7 +59,7 @@ def imported(script):
             continue
         seen.add(name)
         tree = ast.parse(path.read_text())
-        waiting.extend(fingerprint._imports(tree))
+        waiting.extend(fingerprint._imports(tree, name.rpartition(".")[0]))
         for node in ast.walk(tree):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:

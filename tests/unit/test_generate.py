@@ -15,7 +15,7 @@ import smallmodels
 from layerwise import assets
 from layerwise.errors import InputError
 from layerwise.files import digest
-from layerwise.models import checkpoints, engine
+from layerwise.models import checkpoints, engine, generation
 from layerwise.records import Response, read, write
 
 BLOCKS = 4
@@ -151,19 +151,19 @@ def test_a_new_prompt_costs_its_own_rows_alone(cells, tasks, monkeypatch):
 def test_the_key_is_that_of_all_that_decides_the_row_and_of_nothing_else(cells, tasks):
     spec, prompt = cells.spec, tasks[0].prompt
     weights = checkpoints.checkpoint_digest(cells.weights.parent)
-    key = generate.key(spec, weights, prompt, 1)
+    key = generation.key(spec, weights, prompt, 1)
     cells.run((1,))
     assert cells.rows(1)[prompt.id].key == key
     others = [
-        generate.key({**spec, "code": "other"}, weights, prompt, 1),
-        generate.key({**spec, "decoding": {**spec["decoding"], "batch_size": 4}}, weights, prompt, 1),
-        generate.key(spec, "other", prompt, 1),
-        generate.key(spec, weights, replace(prompt, text="w1"), 1),
-        generate.key(spec, weights, replace(prompt, image_sha256="0" * 64), 1),
-        generate.key(spec, weights, prompt, 2),
+        generation.key({**spec, "code": "other"}, weights, prompt, 1),
+        generation.key({**spec, "decoding": {**spec["decoding"], "batch_size": 4}}, weights, prompt, 1),
+        generation.key(spec, "other", prompt, 1),
+        generation.key(spec, weights, replace(prompt, text="w1"), 1),
+        generation.key(spec, weights, replace(prompt, image_sha256="0" * 64), 1),
+        generation.key(spec, weights, prompt, 2),
     ]
     assert len({key, *others}) == len(others) + 1
-    assert generate.key(spec, weights, replace(prompt, cluster="other", target=None), 1) == key
+    assert generation.key(spec, weights, replace(prompt, cluster="other", target=None), 1) == key
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja", "processor_config.json"])
@@ -263,4 +263,4 @@ def test_weights_may_be_named_by_a_receipt(cells, tmp_path, monkeypatch):
     assert hashlib.sha256((tmp_path / "model" / "config.json").read_bytes()).hexdigest() in {f.sha256 for f in files}
     row = next(iter(cells.rows(1).values()))
     prompt = next(p for p in read(cells.prompts, engine.Prompt) if p.id == row.prompt_id)
-    assert row.key == generate.key(cells.spec, by_receipt, prompt, 1)
+    assert row.key == generation.key(cells.spec, by_receipt, prompt, 1)

@@ -13,7 +13,7 @@ import models
 import probe as script
 import smallmodels
 from layerwise import assets
-from layerwise.analysis import probes, stats
+from layerwise.analysis import probes, probing, stats
 from layerwise.models import checkpoints
 from layerwise.records import Prompt, write
 
@@ -132,7 +132,7 @@ def run(tmp_path, spec, *more):
 def test_script_probes_every_exit_of_an_organism_and_twice_the_same(tmp_path):
     weights = smallmodels.save_llava(tmp_path / "model") / "model.safetensors"
     table, content = run(tmp_path, spec({"recipe": "llava"}), "--weights", weights)
-    assert list(table.columns) == script.COLUMNS
+    assert list(table.columns) == probing.COLUMNS
     found = table.groupby(["probe", "metric"])["layer"].apply(list).to_dict()
     names = [
         ("shallow", "auc"),
@@ -161,7 +161,7 @@ def test_script_measures_only_the_drift_of_a_published_model(tmp_path, monkeypat
     table, _ = run(
         tmp_path, spec(None), "--weights", tmp_path / "receipt.json", "--prompts", tmp_path / "prompts.jsonl"
     )
-    assert list(table.columns) == script.COLUMNS
+    assert list(table.columns) == probing.COLUMNS
     assert set(table["probe"]) == ({"drift_cosine", "drift_norm"} if image else set())
     assert set(table["n"]) == ({3} if image else set()), "each image counts once"
 

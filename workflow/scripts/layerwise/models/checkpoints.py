@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
-from layerwise import plugins
+from layerwise import assets, plugins
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
 from layerwise.models.deltas import WEIGHTS, Delta, chain
@@ -111,3 +111,16 @@ def _needed(folder: Path) -> list[str]:
     shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
     preprocessor = "processor_config.json or preprocessor_config.json"
     return ["config.json", *sorted(shards), preprocessor, "tokenizer_config.json", "tokenizer.json or tokenizer.model"]
+
+
+def locate(weights: Path) -> tuple[Path, str]:
+    """The folder of a checkpoint, of `model.safetensors` or the receipt of a download, and the sha256 of its content.
+
+    Raises InputError where there is none.
+    """
+    if weights.suffix == ".json":
+        files = assets.read(weights).files
+        return assets.resolve(weights), digest({file.name: file.sha256 for file in files})
+    if not weights.is_file():
+        raise InputError(f"the checkpoint {weights.parent} lacks {weights.name}. Run the rule that trains it.")
+    return weights.parent, checkpoint_digest(weights.parent)

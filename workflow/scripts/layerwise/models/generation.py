@@ -1,0 +1,105 @@
+"""Responses of one model at several exit layers: what is missing is generated, each batch at once to disk.
+
+A layer at which something fails gets its file all the same, with the rows there are, and a status beside it that says
+what failed, so that the other layers' results are used.
+"""
+
+import sys
+import traceback
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from layerwise import paths
+from layerwise.errors import InputError
+from layerwise.files import digest
+from layerwise.jobs import failures, gpus, program
+from layerwise.jobs.rows import Rows
+from layerwise.models import checkpoints, engine
+from layerwise.records import Prompt, Response
+
+# A prompt, and the image file that it is shown with.
+Asked = tuple[Prompt, Path | None]
+
+
+def respond(
+    spec: dict, weights: Path, prompts: Sequence[Asked], outputs: dict[int, Path], gpu_count: int, log: str | None
+) -> None:
+    """Bring the response files of one model up to date, one an exit layer; `log` is named where a layer fails."""
+    folder, sha256 = checkpoints.locate(weights)
+    with ExitStack() as stack:
+        files = {}
+        for layer, path in sorted(outputs.items()):
+            keys = {(prompt.id, layer): key(spec, sha256, prompt, layer) for prompt, _ in prompts}
+            files[layer] = stack.enter_context(Rows(path, Response, keys))
+        errors = compute(spec, folder, prompts, files, gpu_count)
+        for layer, rows in files.items():
+            rows.finish()
+            report(rows, errors[layer], log)
+
+
+def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
+    """What determines one response. Where the rows of two runs have equal keys, their text is equal."""
+    return digest({"spec": spec, "weights": weights, "text": prompt.text, "image": prompt.image_sha256, "layer": layer})
+
+
+def compute(
+    spec: dict, folder: Path, prompts: Sequence[Asked], files: dict[int, Rows], gpu_count: int
+) -> dict[int, list[str]]:
+    """Generate the rows that are missing, each batch at once to disk; returns the errors of the layers that failed."""
+    missing = defaultdict(list)
+    for layer, rows in files.items():
+        for prompt_id, _ in rows.missing:
+            missing[prompt_id].append(layer)
+    tasks = [engine.Task(prompt, tuple(missing[prompt.id]), image) for prompt, image in prompts if prompt.id in missing]
+    errors: dict[int, list[str]] = defaultdict(list)
+
+    def answers() -> Iterator[engine.Answer | engine.Failure]:
+        family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
+        decoding = spec["decoding"]
+        for batch in engine.generate(
+            family, tasks, decoding["max_new_tokens"], decoding["batch_size"], spec["model"]["system_prompt"]
+        ):
+            keep(batch, spec["subject"], files, errors)
+            yield from batch
+
+    if tasks:
+        total = sum(len(task.layers) for task in tasks)
+        try:
+            deque(program.progress(answers(), total, f"{spec['subject']}: responses"), maxlen=0)
+        except InputError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            for layer, rows in files.items():
+                if rows.missing:
+                    errors[layer].append(f"{type(error).__name__}: {error}")
+    return errors
+
+
+def keep(
+    batch: Sequence[engine.Answer | engine.Failure], subject: str, files: dict[int, Rows], errors: dict[int, list[str]]
+) -> None:
+    """Put the answers of a batch on disk, each into the file of its layer, and note the failures."""
+    found = defaultdict(list)
+    for answer in batch:
+        layer, prompt_id = answer.layer, answer.prompt_id
+        if isinstance(answer, engine.Failure):
+            errors[layer].append(f"prompt {prompt_id}: {answer.error}")
+            continue
+        key = files[layer].keys[prompt_id, layer]
+        response = Response(key, prompt_id, subject, layer, answer.text, answer.num_tokens, answer.finish_reason)
+        found[layer].append(response)
+    for layer, responses in found.items():
+        files[layer].append(responses)
+
+
+def report(rows: Rows, errors: list[str], log: str | None) -> None:
+    """Leave a status file beside the output of a layer that failed, and none beside one that did not."""
+    if not errors:
+        paths.status(rows.path).unlink(missing_ok=True)
+        return
+    error = f"{len(rows.missing)} of {len(rows.keys)} responses are missing. First error: {errors[0]}"
+    failures.note(rows.path, error, log)
+    print(f"failed: {rows.path}: {error}", file=sys.stderr)
