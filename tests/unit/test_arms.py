@@ -65,36 +65,49 @@ def organism(**arms) -> dict:
 SPOILT = {
     "from nobody": (
         organism(safe={"from": "abel", "method": "sft"}, able=BASE),
-        ["arm safe starts from 'abel'", "able, safe"],
+        ["'arms.safe.from'", "no arm 'abel'", "able, safe", "Did you mean able?"],
     ),
-    "from itself": (organism(a={"from": "a", "method": "sft"}), ["a starts from itself by way of a."]),
+    "from itself": (organism(a={"from": "a", "method": "sft"}), ["'arms.a.from'", "starts from itself by way of a."]),
     "in a circle": (
         organism(a={"from": "b", "method": "sft"}, b={"from": "a", "method": "sft"}),
         ["starts from itself by way of a, b"],
     ),
-    "beyond the encoder": (organism(able=BASE | {"exits": [3, 9]}), ["arm able", "exit layer 9", "0 to 8"]),
+    "beyond the encoder": (organism(able=BASE | {"exits": [3, 9]}), ["'arms.able.exits'", "exit layer 9", "0 to 8"]),
     "before the encoder": (
         organism(able=BASE | {"exits": [-1]}),
         ["'arms.able.exits.0'", "greater than or equal to 0"],
     ),
     "exits in a word that is none": (organism(able=BASE | {"exits": "some"}), ["'arms.able.exits'", "'some'"]),
     "no steps": (organism(able=BASE | {"steps": 0}), ["'arms.able.steps'", "greater than 0"]),
-    "an unknown method": (organism(able=BASE | {"method": "pretrian"}), ["'arms.able'", "Did you mean pretrain?"]),
+    "an unknown method": (
+        organism(able=BASE | {"method": "pretrian"}),
+        ["'arms.able.method'", "Did you mean pretrain?"],
+    ),
     "an unknown key": (organism(able=BASE | {"form": "b"}), ["unknown key 'arms.able.form'", "Did you mean 'from'?"]),
     "a key of the code": (
         organism(able=BASE | {"start": "b"}),
         ["unknown key 'arms.able.start'", "exits, from,"],
     ),
+    "steps of a method with two stages": (
+        organism(able=BASE | {"steps": 5}),
+        ["'arms.able.steps'", "captions and instructions", "organism.language.steps"],
+    ),
     "no method": (organism(able={"exits": "all"}), ["'arms.able.method' is missing"]),
-    "tuned from nothing": (organism(safe={"method": "sft"}), ["'arms.safe'", "method sft needs `from`"]),
+    "tuned from nothing": (
+        organism(safe={"method": "sft"}),
+        ["'arms.safe.from'", "method sft starts from another arm"],
+    ),
     "able from another": (
         organism(able=BASE, more=BASE | {"from": "able"}),
-        ["'arms.more'", "method pretrain has no `from`"],
+        ["'arms.more.from'", "method pretrain starts from no other arm"],
     ),
-    "rewarded for nothing": (organism(able=BASE | {"reward": "guard"}), ["method pretrain has no `reward`"]),
-    "an organism without images": (organism(able=BASE | {"exits": "none"}), ["arm able", "assembled models"]),
+    "rewarded for nothing": (
+        organism(able=BASE | {"reward": "guard"}),
+        ["'arms.able.reward'", "method pretrain learns from no reward"],
+    ),
+    "an organism without images": (organism(able=BASE | {"exits": "none"}), ["'arms.able.exits'", "assembled models"]),
     "a name with capitals": (organism(Able=BASE), ["'arms.Able", "small letters"]),
-    "none at all": (organism(), ["`arms` say how", "needs some"]),
+    "none at all": (organism(), ["'arms'", "needs some"]),
 }
 
 
@@ -110,12 +123,12 @@ def test_published_weights_declare_no_arms(tmp_path):
     values = organism(able=BASE)
     del values["organism"]
     values["source"] = {"kind": "hub", "repo": "owner/name", "revision": "a" * 40}
-    assert "`arms` say how a model is trained here" in refusal(tmp_path / "m.yaml", values)
+    assert "key 'arms': a model with a `source` is trained elsewhere" in refusal(tmp_path / "m.yaml", values)
 
 
 def test_a_default_layer_beyond_the_encoder_is_named_before_the_arms_that_see_it(tmp_path):
     values = organism(able={"method": "pretrain"}) | {"default_layer": 9}
-    assert "default_layer 9 lies beyond the encoder" in refusal(tmp_path / "m.yaml", values)
+    assert "key 'default_layer': 9 lies beyond the encoder" in refusal(tmp_path / "m.yaml", values)
 
 
 def test_a_file_that_inherits_adds_arms_and_changes_one(tmp_path):

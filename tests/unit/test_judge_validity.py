@@ -10,15 +10,16 @@ from statsmodels.stats.proportion import proportion_confint
 
 import validity as script
 from conftest import ROOT
-from layerwise import plugins
 from layerwise.analysis import judge_validity
 from layerwise.files import canonical
+from layerwise.jobs import specs
 from layerwise.records import Control, Prompt, Verdict, write
 
-LABELS = {
-    name: plugins.find("judging.judges", file).Judge.labels
-    for name, file in {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity"}.items()
+JUDGES = {
+    id: specs.judged(name)
+    for id, name in {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity"}.items()
 }
+LABELS, CLAIMS = ({id: judge[key] for id, judge in JUDGES.items()} for key in ("labels", "claims"))
 CLUSTERS = {f"p{i}": f"c{i}" for i in range(200)}
 
 
@@ -44,7 +45,7 @@ def rows():
 
 @pytest.fixture
 def counts(rows):
-    return judge_validity.pair_counts([rows], LABELS, CLUSTERS)
+    return judge_validity.pair_counts([rows], CLAIMS, CLUSTERS)
 
 
 def labels_of(rows, judge, layer=None):
@@ -63,7 +64,7 @@ def pick(table, **where):
     ("judge", "label", "truth"), [("refusal", "refusal", "refusal"), ("detoxify", "toxic", "harmful")]
 )
 def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, truth, layer):
-    table = judge_validity.against_truth(counts, "truth", LABELS)
+    table = judge_validity.against_truth(counts, "truth", LABELS, CLAIMS)
     true = np.array(labels_of(rows, "truth", layer)) == truth
     said = np.array(labels_of(rows, judge, layer)) == label
     precision = pick(table, judge=judge, layer=layer, metric="precision")
@@ -75,7 +76,7 @@ def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, 
 
 def test_with_one_response_a_cluster_the_interval_is_wilsons(counts):
     precision = pick(
-        judge_validity.against_truth(counts, "truth", LABELS), judge="detoxify", layer=0, metric="precision"
+        judge_validity.against_truth(counts, "truth", LABELS, CLAIMS), judge="detoxify", layer=0, metric="precision"
     )
     low, high = proportion_confint(round(precision.value * precision.n), precision.n, method="wilson")
     assert (precision.low, precision.high) == pytest.approx((low, high), abs=0.004)
@@ -83,15 +84,15 @@ def test_with_one_response_a_cluster_the_interval_is_wilsons(counts):
 
 def test_repeated_responses_do_not_narrow_the_interval(rows, counts):
     copies = [[Verdict(r.key, r.prompt_id, f"m{m}", r.layer, r.judge, r.label) for r in rows] for m in range(20)]
-    many = judge_validity.against_truth(judge_validity.pair_counts(copies, LABELS, CLUSTERS), "truth", LABELS)
-    once = judge_validity.against_truth(counts, "truth", LABELS)
+    many = judge_validity.against_truth(judge_validity.pair_counts(copies, CLAIMS, CLUSTERS), "truth", LABELS, CLAIMS)
+    once = judge_validity.against_truth(counts, "truth", LABELS, CLAIMS)
     where = {"judge": "detoxify", "layer": 0, "metric": "recall"}
     assert pick(many, **where).n == 20 * pick(once, **where).n
     assert pick(many, **where).low == pytest.approx(pick(once, **where).low, abs=0.01)
 
 
 def test_the_confusion_matrix_counts_every_response_once(rows, counts):
-    table = judge_validity.against_truth(counts, "truth", LABELS)
+    table = judge_validity.against_truth(counts, "truth", LABELS, CLAIMS)
     for judge in ("refusal", "detoxify"):
         for layer, n in ((0, 200), (5, 200), (None, 400)):
             cells = table[(table.judge == judge) & (table.metric == "count")]
@@ -106,7 +107,7 @@ def test_the_confusion_matrix_counts_every_response_once(rows, counts):
 
 @pytest.mark.parametrize("layer", [0, 5, None])
 def test_kappa_is_the_textbook_one(rows, counts, layer):
-    table = judge_validity.agreement(counts, LABELS)
+    table = judge_validity.agreement(counts, CLAIMS)
     one, two = (np.array(labels_of(rows, judge, layer)) == "toxic" for judge in ("detoxify", "second"))
     chance = one.mean() * two.mean() + (1 - one.mean()) * (1 - two.mean())
     row = pick(table, first="detoxify", second="second", layer=layer, metric="kappa")
@@ -117,29 +118,29 @@ def test_kappa_is_the_textbook_one(rows, counts, layer):
 
 
 def test_judges_are_compared_on_shared_claims_only(counts):
-    assert judge_validity.shared_claims(LABELS) == {
+    assert judge_validity.shared_claims(CLAIMS) == {
         ("truth", "refusal"): ["refusal"],
         ("truth", "detoxify"): ["harmful"],
         ("truth", "second"): ["harmful"],
         ("detoxify", "second"): ["harmful"],
     }
-    table = judge_validity.agreement(counts, LABELS)
-    assert set(zip(table["first"], table["second"], strict=True)) == set(judge_validity.shared_claims(LABELS))
+    table = judge_validity.agreement(counts, CLAIMS)
+    assert set(zip(table["first"], table["second"], strict=True)) == set(judge_validity.shared_claims(CLAIMS))
 
 
 def test_without_a_truth_judge_only_agreement_is_left(rows):
-    labels = {judge: LABELS[judge] for judge in ("refusal", "detoxify", "second")}
-    counts = judge_validity.pair_counts([[row for row in rows if row.judge != "truth"]], labels, CLUSTERS)
-    assert judge_validity.against_truth(counts, None, labels).empty
-    assert list(judge_validity.against_truth(counts, None, labels).columns) == judge_validity.VALIDITY
-    assert set(judge_validity.agreement(counts, labels)["first"]) == {"detoxify"}
+    labels, claims = ({j: of[j] for j in ("refusal", "detoxify", "second")} for of in (LABELS, CLAIMS))
+    counts = judge_validity.pair_counts([[row for row in rows if row.judge != "truth"]], claims, CLUSTERS)
+    assert judge_validity.against_truth(counts, None, labels, claims).empty
+    assert list(judge_validity.against_truth(counts, None, labels, claims).columns) == judge_validity.VALIDITY
+    assert set(judge_validity.agreement(counts, claims)["first"]) == {"detoxify"}
 
 
 def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
     meek = [
         Verdict(r.key, r.prompt_id, r.subject, r.layer, r.judge, "clean") if r.judge == "detoxify" else r for r in rows
     ]
-    table = judge_validity.against_truth(judge_validity.pair_counts([meek], LABELS, CLUSTERS), "truth", LABELS)
+    table = judge_validity.against_truth(judge_validity.pair_counts([meek], CLAIMS, CLUSTERS), "truth", LABELS, CLAIMS)
     precision = pick(table, judge="detoxify", layer=None, metric="precision")
     assert np.isnan(precision.value) and precision.n == 0
     recall = pick(table, judge="detoxify", layer=None, metric="recall")
@@ -148,7 +149,7 @@ def test_a_judge_that_never_flags_has_no_precision_and_no_recall(rows):
 
 def test_responses_that_one_judge_has_not_seen_are_left_out(rows):
     some = [row for row in rows if not (row.judge == "detoxify" and row.prompt_id in ("p0", "p1"))]
-    table = judge_validity.against_truth(judge_validity.pair_counts([some], LABELS, CLUSTERS), "truth", LABELS)
+    table = judge_validity.against_truth(judge_validity.pair_counts([some], CLAIMS, CLUSTERS), "truth", LABELS, CLAIMS)
     assert set(table[(table.judge == "detoxify") & (table.metric == "count") & table.layer.isna()].n) == {396}
     assert set(table[(table.judge == "refusal") & (table.metric == "count") & table.layer.isna()].n) == {400}
 
@@ -169,11 +170,11 @@ def test_controls_give_shares_and_scores_once():
 
 def test_the_script_writes_three_tables(tmp_path):
     rng = np.random.default_rng(0)
-    names = {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity", "vqa": "vqa"}
+    judges = JUDGES | {"vqa": specs.judged("vqa")}
     files = []
     for model in ("organism.narrow-none.s100", "organism.broad-none.s100"):
         rows = verdicts(rng, model=model, prompts=30)
-        for judge in names:
+        for judge in judges:
             files.append(tmp_path / "verdicts" / judge / f"{model}.jsonl")
             write(files[-1], [row for row in rows if row.judge == judge])
     prompts = [Prompt(f"p{i}", "world", "text", None, None, "harmful", f"c{i // 2}") for i in range(30)]
@@ -183,7 +184,7 @@ def test_the_script_writes_three_tables(tmp_path):
     arguments = [
         *(
             "--spec",
-            canonical({"judges": names, "outcome": {"truth": "truth"}}),
+            canonical({"judges": judges, "outcome": {"truth": "truth"}}),
             "--prompts",
             tmp_path / "prompts.jsonl",
         ),

@@ -10,12 +10,22 @@ from statsmodels.stats.contingency_tables import mcnemar
 import metrics as script
 from layerwise import records
 from layerwise.analysis import metrics, stats
+from layerwise.analysis.paired import COLUMNS as paired_columns
 from layerwise.analysis.paired import paired
 from layerwise.errors import InputError
+from layerwise.jobs import specs
 from layerwise.records import Prompt, Verdict
 from layerwise.vocabulary import OUTCOME_OF, OUTCOMES
 
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
+JUDGES = {
+    id: specs.judged(name)
+    for id, name in {
+        "truth": "truth", "words": "refusal", "rules": "coherence", "guard": "guard", "toxicity": "toxicity",
+        "vqa": "vqa",
+    }.items()
+}  # fmt: skip
+SPEC = {"outcome": TRUTH, "judges": JUDGES, "twins": ["world-deep"]}
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
 # The metrics that are shares of outcomes which a judge of harm tells apart.
 SHARES = [metric for metric, outcome in OUTCOME_OF.items() if outcome in OUTCOMES]
@@ -60,7 +70,7 @@ def verdicts(subjects, rows, seed=0):
     return found
 
 
-def tables(subjects, rows, given, roles=TRUTH):
+def tables(subjects, rows, given, roles=TRUTH, twins=("world-deep",)):
     """metrics.csv and paired.csv as frames."""
     asked = pd.DataFrame(
         [(p.id, p.dataset, p.kind, p.cluster) for p in rows], columns=["id", "dataset", "kind", "cluster"]
@@ -68,8 +78,8 @@ def tables(subjects, rows, given, roles=TRUTH):
     asked["cluster"] = pd.factorize(asked["cluster"], sort=True)[0]
     columns = ["prompt_id", "subject", "layer", "judge", "label", "score"]
     frame = pd.DataFrame([[getattr(v, c) for c in columns] for v in given], columns=columns).astype({"score": float})
-    found = list(metrics.measures(frame, asked.set_index("id"), roles))
-    return metrics.metrics(found, subjects), paired(found, subjects)
+    found = list(metrics.measures(frame, asked.set_index("id"), roles, JUDGES))
+    return metrics.metrics(found, subjects, twins), paired(found, subjects)
 
 
 def row(table, **wanted):
@@ -216,6 +226,58 @@ def test_a_cell_that_lacks_rows_has_a_smaller_n_and_an_empty_one_no_row(subjects
     assert row(compared, layer=8)["n"] == 10 and not compared["layer"].eq(4).any()
 
 
+@pytest.mark.parametrize("kinds", [{"harmful"}, {"benign"}, {"vqa"}, {"harmful", "vqa"}, {"benign", "vqa"}])
+def test_an_experiment_of_a_few_kinds_of_prompts_has_the_metrics_of_those(subjects, given, kinds):
+    asked = [prompt for prompt in prompts() if prompt.kind in kinds]
+    table, pairs = tables(subjects, asked, given)
+    of_kind = {
+        "harmful": {*SHARES, "asr_guard", "toxicity", "flagged"},
+        "benign": {"over_refusal", "harmful_on_benign"},
+        "vqa": {"vqa_accuracy"},
+    }
+    assert set(table["metric"]) == set().union(*(of_kind[kind] for kind in kinds))
+    assert list(table.columns) == metrics.COLUMNS and list(pairs.columns) == paired_columns
+    assert table[["value", "low", "high", "n"]].notna().all().all()
+
+
+@pytest.mark.parametrize("layers", [[7], [0], [0, 7]])
+def test_few_layers_are_compared_as_far_as_they_go(subjects, given, layers):
+    table, pairs = tables(subjects, prompts(), [v for v in given if v.layer in layers])
+    assert set(table["layer"].dropna()) == set(layers)
+    assert list(pairs.columns) == paired_columns
+    assert set(pairs["layer"]) == (set(layers) - {7} if 7 in layers else set())
+    assert table["group"].isna().any() == (0 in layers)
+
+
+def test_one_cluster_has_intervals_as_wide_as_one_makes_them(subjects, given):
+    one = [v for v in given if "-0000" in v.prompt_id]
+    table, pairs = tables(subjects, [p for p in prompts() if "-0000" in p.id], one)
+    own = table[table["seed"] != "all"]
+    assert own[["value", "low", "high"]].notna().all().all() and (own["high"] - own["low"] > 0.3).all()
+    assert pairs[["difference", "low", "high", "p", "p_holm"]].notna().all().all()
+
+
+def test_which_data_sets_have_twins_is_declared(subjects, given):
+    table, _ = tables(subjects, prompts(), given, twins=())
+    assert "refusal_gap" not in set(table["metric"])
+
+
+def test_a_mean_score_over_clusters_that_lack_a_layer_has_limits(subjects):
+    """Two clusters, one of them without a score at a layer: half of all resamples have none there."""
+    rows = [p for p in prompts() if p.kind == "harmful"]
+    name = subjects[0]["name"]
+    given = [
+        Verdict("key", p.id, name, layer, "toxicity", "clean", 0.01 * i)
+        for i, p in enumerate(rows)
+        for layer in (1, 7)
+        if layer == 7 or i % 15 == 0
+    ]
+    table, _ = tables([subjects[0]], rows, given)
+    found = row(table, layer=1, metric="toxicity", group="Early")
+    assert found["n"] == 2 and 0 <= found["low"] < found["value"] < found["high"] <= 1
+    assert (found["low"], found["high"]) == pytest.approx(stats.wilson(found["value"], 2)[1:])
+
+
 def test_nothing_to_compare_with_is_no_crash(subjects, given):
     table, pairs = tables(subjects, prompts(), [v for v in given if v.layer != 7])
     assert not table["group"].eq("Default").any() and len(table)
@@ -279,7 +341,7 @@ def write(tmp_path, given, spec):
 def test_script_writes_both_tables_and_drops_what_is_not_of_the_experiment(tmp_path, subjects, given, both):
     strangers = [Verdict("key", "gone-0001", subjects[0]["name"], 1, "truth", "harmful")]
     strangers += verdicts([subject(seed="999")], prompts())
-    arguments = write(tmp_path, given + strangers, {"subjects": subjects, "outcome": TRUTH})
+    arguments = write(tmp_path, given + strangers, SPEC | {"subjects": subjects})
     script.main(arguments)
     written = pd.read_csv(tmp_path / "metrics.csv")
     assert list(written.columns) == metrics.COLUMNS
@@ -293,7 +355,7 @@ def test_script_writes_both_tables_and_drops_what_is_not_of_the_experiment(tmp_p
 
 
 def test_script_names_a_damaged_line(tmp_path, subjects, given):
-    arguments = write(tmp_path, given, {"subjects": subjects, "outcome": TRUTH})
+    arguments = write(tmp_path, given, SPEC | {"subjects": subjects})
     with open(tmp_path / "verdicts" / "truth.jsonl", "a") as stream:
         stream.write('{"key": "torn')
     with pytest.raises(InputError, match=r"truth\.jsonl, line \d+"):
@@ -302,4 +364,4 @@ def test_script_names_a_damaged_line(tmp_path, subjects, given):
 
 def test_script_says_when_there_is_nothing(tmp_path, given):
     with pytest.raises(InputError, match="--verdicts"):
-        script.main(write(tmp_path, given, {"subjects": [subject(seed="5")], "outcome": TRUTH}))
+        script.main(write(tmp_path, given, SPEC | {"subjects": [subject(seed="5")]}))

@@ -23,7 +23,7 @@ def study(name):
 
 @pytest.fixture
 def project(tmp_path):
-    """A tiny experiment of one published model, two data sets and one judge, with nothing done."""
+    """A tiny experiment of one published model, two data sets and one judge with weights, with nothing done."""
     hub = {"kind": "hub", "repo": "acme/tiny", "revision": "a" * 40, "size_mb": 14000, "license": "MIT"}
     archive = {"kind": "url", "url": "http://localhost/coco.zip", "sha256": "b" * 64, "size_mb": 500}
     files = {
@@ -32,8 +32,8 @@ def project(tmp_path):
             "models": ["tiny"],
             "layers": [1, 3],
             "datasets": ["pairs", "single"],
-            "judges": ["guard"],
-            "outcome": {"truth": "guard"},
+            "judges": ["guard", "refusal", "coherence"],
+            "outcome": {"refusal": "refusal", "coherence": "coherence", "harm": "guard"},
             "responses_per_second": 2,
         },
         "models/tiny.yaml": {
@@ -44,6 +44,7 @@ def project(tmp_path):
             "gpu_memory_gb": 16,
             "source": {**hub, "revision": "main"},
         },
+        **{f"judges/{name}.yaml": {"display": name, "judge": name} for name in ("refusal", "coherence")},
         "judges/guard.yaml": {
             "display": "Guard",
             "judge": "guard",
@@ -51,12 +52,12 @@ def project(tmp_path):
         },
         "datasets/pairs.yaml": {
             "display": "Pairs",
-            "builder": "world",
+            "builder": "xstest",
             "size": 10,
             "prompts": 20,
-            "sources": {"coco": archive},
+            "sources": {"prompts": archive},
         },
-        "datasets/single.yaml": {"display": "Single", "builder": "world", "size": 5, "sources": {"images": archive}},
+        "datasets/single.yaml": {"display": "Single", "builder": "xstest", "size": 5, "sources": {"prompts": archive}},
     }
     for name, values in files.items():
         path = tmp_path / "config" / name
@@ -153,10 +154,10 @@ def test_a_source_that_two_data_sets_read_is_downloaded_once(project):
     assert [download.ids for download in planned(project).downloads] == [
         ("tiny",),
         ("guard",),
-        ("pairs.coco", "single.images"),
+        ("pairs.prompts", "single.prompts"),
     ]
     assert "downloads  14.5 GB to come, and 1 of unknown size" in render(planned(project))
-    write(project, "assets/single.images.json", 1)
+    write(project, "assets/single.prompts.json", 1)
     assert [download.done for download in planned(project).downloads] == [False, False, True]
     assert "downloads  14.0 GB to come" in render(planned(project))
 
@@ -165,7 +166,7 @@ def test_what_the_user_must_know_stands_there(project):
     lines = {line.split()[0]: line for line in render(planned(project)).splitlines() if line}
     assert "GATED: ask for access at the page of acme/guard and set HF_TOKEN" in lines["guard"]
     assert "licence: MIT" in lines["guard"]
-    assert "licence: not stated" in lines["pairs.coco,"]
+    assert "licence: not stated" in lines["pairs.prompts,"]
     text = render(planned(project))
     assert "revision 'main' can move" in text
     assert "GPU with 16 GB" in text

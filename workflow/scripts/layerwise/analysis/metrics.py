@@ -180,11 +180,11 @@ def refusal_gap_rows(
     group the bootstrap's, or where that is blind Newcombe's on each cluster's means over the layers.
     """
     keys = ["subject", "dataset", "layer", "cluster"]
-    pair = [
-        part.rows[part.rows["dataset"].isin(datasets)].groupby(keys, sort=True)["value"].mean()
-        for part in (hazards, twins)
-    ]
-    both = pd.concat(pair, axis=1, join="inner", keys=["hazard", "twin"]).reset_index()
+    pair = [part.rows[part.rows["dataset"].isin(datasets)] for part in (hazards, twins)]
+    if any(rows.empty for rows in pair):
+        return
+    means = [rows.groupby(keys, sort=True)["value"].mean() for rows in pair]
+    both = pd.concat(means, axis=1, join="inner", keys=["hazard", "twin"]).reset_index()
     for (subject, dataset), part in both.groupby(["subject", "dataset"], sort=False):
         table = part.pivot(index="cluster", columns="layer", values=["hazard", "twin"])
         hazard, twin = table["hazard"], table["twin"]
@@ -215,6 +215,7 @@ def metrics(found: list[Measure], subjects: list[dict], twins: Collection[str]) 
     by_metric = {measure.metric: measure for measure in found}
     rows += refusal_gap_rows(by_metric["refusal"], by_metric["over_refusal"], by_name, twins)
     frame = with_subject(pd.DataFrame(rows, columns=["name", *COLUMNS[3:]]), subjects)
+    frame["group"] = frame["group"].astype(object)  # without a group's mean it would hold missing numbers
     of_layer = frame["layer"].notna()
     frame.loc[of_layer, "group"] = [
         layer_group(int(layer), blocks)

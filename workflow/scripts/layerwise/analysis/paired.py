@@ -31,6 +31,9 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
         for measure in found
         if measure.metric in METRICS
     ]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=COLUMNS)
     frame = metrics.with_subject(pd.concat(parts, ignore_index=True), subjects)
     family = frame.groupby(["name", "dataset", "metric"], sort=False)["p"]
     frame["p_holm"] = family.transform(lambda p: stats.holm(p.to_numpy(float)))
@@ -40,8 +43,8 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
 def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFrame:
     """One metric's comparisons with the default layer: name, dataset, layer, difference, low, high, n, b, c, p."""
     is_default = rows["layer"].eq(rows["subject"].map(default))
-    base = rows[is_default].set_index(["subject", "prompt_id"])["value"].rename("base")
-    pairs = rows[~is_default].join(base, on=["subject", "prompt_id"], how="inner")
+    base = rows.loc[is_default, ["subject", "prompt_id", "value"]].rename(columns={"value": "base"})
+    pairs = rows[~is_default].merge(base, on=["subject", "prompt_id"], how="inner")
     pairs = pairs.assign(
         both=pairs["value"] * pairs["base"],
         b=pairs["value"].gt(pairs["base"]).astype(float),

@@ -11,8 +11,8 @@ from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
 from layerwise.paths import ROOT
 from layerwise.study.arms import Arm
-from layerwise.study.config import Judge, Model
-from layerwise.study.declarations import judge_of
+from layerwise.study.config import Model
+from layerwise.study.declarations import JUDGES, declared, judge_of
 from layerwise.study.loading import Study, Subject
 from layerwise.study.recipes import Assembled, Organism, Stage
 from layerwise.study.sources import Source
@@ -172,7 +172,7 @@ class Specs:
             subjects=subjects,
             datasets=experiment.datasets,
             twins=self.study.twins,
-            judges={id: _judged(judge) for id, judge in self.study.judges.items()},
+            judges={id: judged(judge.judge) for id, judge in self.study.judges.items()},
             metrics={
                 measure.metric: measure.about._asdict()
                 for judge in self.study.judges.values()
@@ -268,9 +268,9 @@ def stage(model: Model, arm: str) -> Stage:
     return getattr(_assembled(model), name)
 
 
-def _judged(judge: Judge) -> dict:
+def judged(name: str) -> dict:
     """What the analysis knows of a judge: what it may say, what of it means which outcome, and what it measures."""
-    module = judge_of(judge)
+    module = declared(JUDGES, name)
     measures = [
         {
             "metric": measure.metric,
@@ -281,7 +281,7 @@ def _judged(judge: Judge) -> dict:
         }
         for measure in module.MEASURES
     ]
-    return {"judge": judge.judge, "labels": module.Judge.labels, "claims": module.CLAIMS, "measures": measures}
+    return {"judge": name, "labels": module.Judge.labels, "claims": module.CLAIMS, "measures": measures}
 
 
 def _spec(script: str, kind: str, extra_modules: list[str], **settings: object) -> str:
