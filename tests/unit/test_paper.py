@@ -202,6 +202,47 @@ def test_a_mistake_in_the_text_names_file_and_line(repository) -> None:
     assert found.pdf.read_bytes() == before, "a failed build leaves the old paper"
 
 
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        ('#plot("outcomes", "outcoms")', "figure"),
+        ('#if shows("outcoms") [Text.]', "figure"),
+        ('#seen("outcoms")', "figure or table"),
+        ('#if tabled("outcoms") [Text.]', "table"),
+        ('#rows("outcoms", [A title.])', "table"),
+    ],
+)
+def test_a_misspelt_figure_or_table_names_its_line(repository, call: str, kind: str) -> None:
+    found = repository("smoke")
+    text = found.main.read_text()
+    found.main.write_text(f"{text}\n{call}\n")
+    place = rf"^paper/main\.typ, line {text.count(chr(10)) + 2}: "
+    with pytest.raises(InputError, match=rf"{place}.*no {kind} 'outcoms'; there are .*outcomes"):
+        found.build()
+    assert not found.pdf.exists()
+
+
+def test_what_is_not_planned_is_left_out_without_a_word(repository) -> None:
+    found = repository("smoke")
+    first = found.build()
+    calls = ['#plot("dose", "controls")', '#seen("dose")', '#if tabled("human-labels") [Text.]']
+    found.main.write_text("\n".join([found.main.read_text(), *calls, '#rows("human-labels", [A title.])']))
+    assert found.build() == first
+
+
+def test_the_text_names_every_figure_and_no_figure_or_table_that_is_not_there(repository) -> None:
+    """Also where an experiment leaves a part out, which the compiler does not look into."""
+    found = repository("smoke")
+    figures, tables = set(found.spec["figures"]), set(found.spec["tables"])
+    named: dict[str, set[str]] = {}
+    calls = r"\b(plot|shows|seen|see|tabled|(?:long-)?rows)\(((?:\"[\w-]+\",? ?)+)"
+    for function, names in re.findall(calls, found.main.read_text()):
+        named.setdefault(function, set()).update(re.findall(r"[\w-]+", names))
+    assert named["plot"] == figures >= named["shows"]
+    assert tables >= named["rows"] | named["long-rows"] >= named["see"] | named["tabled"]
+    assert figures | tables >= named["seen"]
+
+
 def test_a_file_that_is_missing_is_named(repository) -> None:
     found = repository("smoke")
     arguments = found.arguments()
