@@ -186,7 +186,7 @@ def test_published_weights_have_no_arms(folder: Path) -> None:
 def test_a_model_may_stand_by_its_id_alone(folder: Path) -> None:
     (folder / "models" / "published.yaml").write_text(PUBLISHED)
     edit(folder / "smoke.yaml", MODELS, "models: [published]\n")
-    edit(folder / "smoke.yaml", "palette:\n  broad-none: \"#000000\"\n  broad-default: \"#D55E00\"", "palette: {}")
+    edit(folder / "smoke.yaml", 'palette:\n  broad-none: "#000000"\n  broad-default: "#D55E00"', "palette: {}")
     (subject,) = loading.load(folder / "smoke.yaml").subjects
     assert (subject.name, subject.arm, subject.seed) == ("published", None, None)
     assert subject.layers == (0, 7, 23), "the default layer is always among the exit layers"

@@ -13,9 +13,9 @@ from layerwise.paths import ROOT
 from layerwise.study.arms import Arm
 from layerwise.study.config import Model
 from layerwise.study.declarations import JUDGES, declared, judge_of
-from layerwise.study.loading import Study, Subject
 from layerwise.study.recipes import Assembled, Organism, Stage
 from layerwise.study.sources import Source
+from layerwise.study.study import Study, Subject
 from layerwise.vocabulary import METRICS
 
 # What the study that is examined prints.

@@ -1,7 +1,7 @@
 """Names for readers, as an experiment's files give them."""
 
 from layerwise.report.text import Names
-from layerwise.study.loading import Study
+from layerwise.study.study import Study
 
 
 def of(study: Study) -> Names:

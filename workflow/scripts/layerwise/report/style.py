@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties
 from pandas import DataFrame
 
 from layerwise.files import atomic
-from layerwise.study.loading import Study
+from layerwise.study.study import Study
 
 # Columns of a two-column A4 page, in inches.
 SINGLE, DOUBLE = 3.4, 7.0

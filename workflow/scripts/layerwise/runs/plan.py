@@ -14,8 +14,8 @@ from layerwise import paths
 from layerwise.jobs.specs import stage
 from layerwise.study.arms import lineage, seed_of
 from layerwise.study.config import Dataset, Judge, Model
-from layerwise.study.loading import Study
 from layerwise.study.sources import Source
+from layerwise.study.study import Study
 
 # A line of the plan: as it is, or name, number and text to be put in columns.
 Line = str | tuple[str, str, str]

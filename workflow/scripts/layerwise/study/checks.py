@@ -1,19 +1,14 @@
 """What only shows when the files of an experiment are seen together: each mistake ends in one sentence."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from layerwise.errors import InputError
+from layerwise.study.config import ModelUse
 from layerwise.study.declarations import builder_of, judge_of, kinds_of
+from layerwise.study.study import Study
 from layerwise.vocabulary import CLAIMED
-
-if TYPE_CHECKING:
-    from layerwise.study.config import ModelUse
-    from layerwise.study.loading import Study
 
 # Metrics that one judge alone may measure: gates and comparisons between exit layers name no judge.
 OF_ONE_JUDGE = ("vqa_accuracy",)

@@ -4,7 +4,7 @@ Every metric that it can measure, and: `organisms`, `trained` (organisms or asse
 the features), `doses` (organisms of several depths), `probed`, `images` (prompts with one), `human labels`.
 """
 
-from layerwise.study.loading import Study
+from layerwise.study.study import Study
 
 
 def facts(study: Study) -> frozenset[str]:

@@ -1,0 +1,117 @@
+"""An experiment with every file that it names, and what follows from them: subjects, downloads, what is measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerwise.study.arms import Arm
+from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
+from layerwise.study.declarations import builder_of, judge_of, kinds_of
+from layerwise.study.sources import Source
+from layerwise.vocabulary import REFUSAL_GAP, of_outcomes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One set of weights under study: a published model, or an arm of one that is trained here. `name` is its wildcard.
+
+    `seed` is that of the base arm, with `a<seed>` behind it where what was trained on top has another: `401`, `401a7`.
+    """
+
+    name: str
+    id: str
+    model: Model
+    arm: str | None
+    seed: str | None
+    layers: tuple[int, ...]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it is an arm that was trained from another one: to refuse."""
+        return self.arm is not None and self.model.arms[self.arm].start is not None
+
+    @property
+    def weights(self) -> str:
+        """The subject whose weights it has: itself, but for a variant of another model."""
+        return self.name.replace(self.id, self.model.weights_of, 1) if self.model.weights_of else self.name
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment together with every file that it names; options of judges and data sets have their defaults."""
+
+    name: str
+    folder: Path
+    experiment: Experiment
+    models: dict[str, Model]
+    datasets: dict[str, Dataset]
+    judges: dict[str, Judge]
+    training_data: dict[str, Dataset]
+    human_labels: dict[str, Dataset]
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Every set of weights under study, in the order of the file."""
+        found = []
+        for use in self.experiment.models:
+            model = self.models[use.id]
+            layers = self._layers(model, use.layers or self.experiment.layers)
+            if not model.trained:
+                found.append(Subject(use.id, use.id, model, None, None, layers))
+                continue
+            seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
+            for seed in seeds:
+                for arm in use.arms or ():
+                    for alignment_seed in _alignment_seeds(model.arms[arm], use, seed):
+                        label = f"{seed}" if alignment_seed == seed else f"{seed}a{alignment_seed}"
+                        found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, layers))
+        return found
+
+    @property
+    def probed(self) -> list[Subject]:
+        """The subjects whose features are probed: published models, and the arms that the experiment names."""
+        return [one for one in self.subjects if one.arm is None or one.arm in self.experiment.probes.arms]
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Everything that is fetched, by the name of its receipt."""
+        found = {id: model.source for id, model in self.models.items() if model.source}
+        for id, model in self.models.items():
+            if model.assembled and not model.weights_of:
+                found |= {
+                    f"{id}.vision": model.assembled.vision.source,
+                    f"{id}.language": model.assembled.language.source,
+                }
+        for id, judge in self.judges.items():
+            found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
+        for id, data in (self.datasets | self.training_data | self.human_labels).items():
+            found |= {f"{id}.{name}": source for name, source in data.sources.items()}
+        return found
+
+    @property
+    def kinds(self) -> dict[str, frozenset[str]]:
+        """The kinds of prompts that each data set has."""
+        return {id: kinds_of(dataset) for id, dataset in self.datasets.items()}
+
+    @property
+    def twins(self) -> list[str]:
+        """The data sets whose clusters hold a hazard and its benign twin."""
+        both = {id for id, kinds in self.kinds.items() if kinds >= {"harmful", "benign"}}
+        return [id for id in self.datasets if id in both and builder_of(self.datasets[id]).TWINS]
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """The ids of the metrics that the experiment can have, by its judges, their roles and its data sets."""
+        kinds = set().union(*self.kinds.values())
+        roles = self.experiment.outcome.model_dump()
+        found = {metric for kind in kinds for metric in of_outcomes(roles, kind)}
+        found |= {m.metric for judge in self.judges.values() for m in judge_of(judge).MEASURES if m.kind in kinds}
+        return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
+
+    def _layers(self, model: Model, chosen: object) -> tuple[int, ...]:
+        everything = range(model.blocks + 1)
+        return tuple(everything) if chosen == "all" else tuple(sorted({*chosen, model.default_layer}))
+
+
+def _alignment_seeds(arm: Arm, use: ModelUse, seed: int) -> list[int]:
+    """The seeds with which an arm is trained on one base: a base arm has none of its own."""
+    return [seed] if arm.start is None or use.alignment_seeds is None else use.alignment_seeds
