@@ -111,6 +111,9 @@ def _check_judges(study: Study, path: Path) -> None:
                 raise InputError(
                     f"{path}: key 'judges': '{first}' and '{id}' both measure '{measure.metric}'; keep one of them."
                 )
+    if not study.measured:
+        kinds = ", ".join(sorted(set().union(*study.kinds.values())))
+        raise InputError(f"{path}: key 'judges': none of them measures anything of prompts of kind {kinds}.")
 
 
 def _check_outcome(study: Study, path: Path) -> None:

@@ -164,6 +164,8 @@ def _reason(error: Any) -> str:
             return "has no value; a text that begins with # needs quotes"
         case "string_type":
             return "must be a text; put it in quotes" if _is_scalar(error["input"]) else "must be a text"
+        case "string_too_short":
+            return "must not be empty"
         case "string_pattern_mismatch":
             return f"must look like the pattern {context['pattern']}"
         case "too_short":
