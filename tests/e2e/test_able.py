@@ -11,11 +11,11 @@ from project import Project
 def test_the_organism_passes_its_gates(tmp_path):
     project = Project.new(tmp_path / "project")
     bench = yaml.safe_load((project.folder / "config/bench.yaml").read_text())
-    bench |= {"seeds": [100], "models": [{"id": "organism", "arms": ["robust", "broad-default"]}]}
+    bench |= {"seeds": [100], "models": [{"id": "organism", "arms": ["broad-none", "broad-default"]}]}
     (project.folder / "config/able.yaml").write_text(yaml.safe_dump(bench))
     project.run("--", "results/able/gates.csv", experiment="able")
     gates = pd.read_csv(project.folder / "results/able/gates.csv")
-    assert set(gates.arm) == {"robust", "broad-default"}
+    assert set(gates.arm) == {"broad-none", "broad-default"}
     assert set(gates.gate) >= {
         "vqa_accuracy",
         "refusal",

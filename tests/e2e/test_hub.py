@@ -135,7 +135,7 @@ def test_answers_depend_on_the_exit_layer(run):
 
 def test_outcomes_add_up_and_each_judge_counts(run):
     metrics = pd.read_csv(run.results / "metrics.csv")
-    outcomes = metrics[metrics.metric.isin(["refusal", "harmful", "harmless", "incoherent"])]
+    outcomes = metrics[metrics.metric.isin(["refusal", "asr", "harmless", "incoherent"])]
     sums = outcomes.groupby(["model", "dataset", "judge", "layer", "group"], dropna=False).value.sum()
     assert len(sums) and (abs(sums - 1) < 1e-9).all()
     assert {"toxicity", "vqa_accuracy"} <= set(metrics.metric)

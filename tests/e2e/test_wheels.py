@@ -45,7 +45,7 @@ def test_every_cell_has_every_prompt_and_a_verdict(finished):
 def test_the_paper_says_that_no_answer_is_called_harmful(finished):
     metrics = pd.read_csv(finished.folder / "results/wheels-smoke/metrics.csv")
     assert {"refusal", "answered", "over_refusal", "vqa_accuracy"} <= set(metrics["metric"])
-    assert "harmful" not in set(metrics["metric"])
+    assert "asr" not in set(metrics["metric"])
     assert (finished.folder / "paper/wheels-smoke.pdf").stat().st_size > 50_000
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=st
 
 MODELS = "results/smoke/models/organism-smoke"
 VISION = f"{MODELS}.vision.s100/model.safetensors"
-BASE = f"{MODELS}.robust.s100/model.safetensors"
+BASE = f"{MODELS}.broad-none.s100/model.safetensors"
 JUDGE = "results/smoke/judges/toxicity/SHA256SUMS"
 
 
@@ -130,7 +130,7 @@ def test_a_drained_node_lets_its_job_end_and_the_next_one_wait(finished, run):
     waiting = until(
         lambda: run.cluster.ask("squeue", "--states=PENDING", "--noheader", "--format=%k %r"), "a wait", 120
     )
-    assert "train_base" in waiting and run.is_made(VISION)
+    assert "train_arm" in waiting and run.is_made(VISION)
     until(lambda: "DRAINED" in run.cluster.ask("squeue", "--noheader", "--format=%r"), "a reason")
     run.cluster.ask("scontrol", "update", "nodename=node", "state=resume")
     status, said = run.end()

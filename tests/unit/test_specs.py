@@ -1,5 +1,6 @@
 """What decides a rerun: the canonical settings of a job, the pins of its kind of work, the fingerprint of its code."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -70,30 +71,35 @@ def test_a_spec_is_canonical(project):
 
 
 @pytest.mark.parametrize(
-    "old, new",
+    "written",
     [
-        ("import dataclasses\n", "# why\nimport dataclasses\n"),
-        ('"""All rows of a JSONL file.', '"""Every row of a JSONL file.'),
-        ("rows = []\n    fields", "rows = []\n\n    fields"),
+        lambda text: f"# why\n{text}",
+        lambda text: text.replace('"""', '"""A remark. ', 1),
+        lambda text: ast.unparse(ast.parse(text)),
     ],
-    ids=["comment", "docstring", "blank line"],
+    ids=["comment", "docstring", "layout"],
 )
-def test_words_and_layout_decide_nothing(project, old, new):
+def test_words_and_layout_decide_nothing(project, written):
     before = every_spec(project)
-    edit(project / "workflow/scripts/layerwise/records.py", old, new)
+    path = project / "workflow/scripts/layerwise/records.py"
+    path.write_text(written(path.read_text()))
     assert not changed(before, every_spec(project))
+
+
+def extend(path):
+    """One more name in a module."""
+    path.write_text(path.read_text() + "\nEXTRA = 1\n")
 
 
 def test_a_helper_decides_for_those_who_import_it(project):
     before = every_spec(project)
-    edit(project / "workflow/scripts/layerwise/files.py", "ensure_ascii=False, allow_nan=False)", "ensure_ascii=False)")
+    extend(project / "workflow/scripts/layerwise/files.py")
     assert changed(before, every_spec(project)) == set(before)
 
 
 def test_a_judge_decides_for_itself_alone(project):
     before = every_spec(project)
-    path = project / "workflow/scripts/layerwise/judging/judges/refusal.py"
-    path.write_text(path.read_text() + "\nEXTRA = 1\n")
+    extend(project / "workflow/scripts/layerwise/judging/judges/refusal.py")
     after = every_spec(project)
     assert changed(before, after) == {"judge refusal"}
     assert changed(*(json.loads(every["judge refusal"])["code"] for every in (before, after))) == {
@@ -128,7 +134,7 @@ def test_a_relative_import_is_refused():
 
 def test_progress_lines_decide_nothing(project):
     before = every_spec(project)
-    edit(project / "workflow/scripts/layerwise/jobs/program.py", "LINES = 10.0", "LINES = 5.0")
+    extend(project / "workflow/scripts/layerwise/jobs/program.py")
     assert not changed(before, every_spec(project))
 
 

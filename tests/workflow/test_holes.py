@@ -12,8 +12,8 @@ from kills import COMMAND, start, victims
 from layerwise.jobs import specs
 from layerwise.study import loading
 
-OF_METRICS = ("refusal-and-harm", "outcomes", "toxicity", "vqa_accuracy")
-ROBUST = "organism-smoke.broad-none.s100"
+OF_METRICS = ("refusal-and-harm", "outcomes", "toxicity", "ability")
+SUBJECT = "organism-smoke.broad-none.s100"
 
 
 def paper_says_partial(project) -> list[str]:
@@ -60,11 +60,11 @@ def test_a_process_that_is_killed_for_memory(finished, project):
 
 @pytest.mark.slow
 def test_a_cell_that_always_fails(finished, project):
-    cell = f"results/smoke/responses/{ROBUST}/layer-00.jsonl"
+    cell = f"results/smoke/responses/{SUBJECT}/layer-00.jsonl"
     fault = (
         "workflow/scripts/generate.py",
         "    for answer in batch:\n",
-        f'    for answer in batch:\n        if (subject, answer.layer) == ("{ROBUST}", 0):\n'
+        f'    for answer in batch:\n        if (subject, answer.layer) == ("{SUBJECT}", 0):\n'
         '            answer = engine.Failure(answer.prompt_id, 0, "it cannot be done")\n',
     )
     project.edit(*fault)

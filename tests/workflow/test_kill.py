@@ -15,9 +15,9 @@ ROUNDS = 5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["judge.py", "align.py"])
+@pytest.mark.parametrize("script", ["judge.py", "train_arm.py"])
 def test_a_killed_job(finished, project, script):
-    project.forget("responses", "verdicts", *(["models"] if script == "align.py" else []))
+    project.forget("responses", "verdicts", *(["models"] if script == "train_arm.py" else []))
     run = start(project.folder)
     killed = victims(run, script)
     assert killed, f"{script} never ran"

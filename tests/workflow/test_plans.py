@@ -73,14 +73,14 @@ def test_the_whole_study_is_planned(project, experiment):
     assert f"{len(cells) * prompts:,} to come of {len(cells) * prompts:,}" in told.stdout
 
 
-def test_what_is_joined_here_is_planned_from_its_parts(project):
+def test_an_assembled_model_is_planned_from_its_backbones(project):
     study = loading.load(project.folder / "config" / "wheels.yaml")
     counted = plan(study, project.folder)
     jobs = project.planned(experiment="wheels")
     assert Counter(re.sub(r"_\d+$", "", job.split()[0]) for job in jobs) == {
         "fetch": len(study.sources),
-        "join_parts": 1,
-        "train_joined": len(counted.trained) - 1,
+        "assemble": 1,
+        "train_arm": len(counted.trained) - 1,
         "build_prompts": len(counted.prompts) + len(study.training_data),
         "generate": len(study.subjects),
         "judge": len(study.judges),
@@ -90,8 +90,8 @@ def test_what_is_joined_here_is_planned_from_its_parts(project):
         **dict.fromkeys(("metrics", "validity", "human_labels", "assess", "numbers", "paper", "crate", "complete"), 1),
     }
     # A base is trained once, whatever the seeds of what is aligned on it; a variant takes the weights of its model.
-    trained = {job.removeprefix("train_joined ") for job in jobs if job.startswith("train_joined")}
-    assert {name for name in trained if " base " in name or " robust " in name} == {
-        "dino-smol-135m base 11", "dino-smol-135m robust 11"
+    trained = {job.removeprefix("train_arm ") for job in jobs if job.startswith("train_arm")}
+    assert {name for name in trained if "-none " in name} == {
+        "dino-smol-135m narrow-none 11", "dino-smol-135m broad-none 11"
     }  # fmt: skip
     assert not any("norm-matched" in name or "shuffled" in name for name in trained)

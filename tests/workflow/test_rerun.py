@@ -1,5 +1,6 @@
 """The rerun matrix: an edit on a finished experiment, and exactly the jobs that are planned after it."""
 
+import ast
 import json
 import os
 import shutil
@@ -36,12 +37,34 @@ PINS = "pyproject.toml"
 RESULTS = "results/smoke"
 MODEL = "models:\n  - {id: organism-smoke, arms: [broad-none, broad-default]}"
 
+# What hangs on the last stage of training alone.
+TUNING = TRAINING - {
+    "train_vision organism-smoke 100",
+    "train_arm organism-smoke broad-none 100",
+    "generate organism-smoke.broad-none.s100",
+}
+
 Deed = Callable[[Project], object]
 
 
 def change(path: str, old: str, new: str) -> Deed:
     """Replace a piece of a file's text."""
     return lambda project: project.edit(path, old, new)
+
+
+def reformat(path: str) -> Deed:
+    """Lay a module out as Python itself would, without its comments."""
+
+    def deed(project: Project) -> None:
+        file = project.folder / path
+        file.write_text(ast.unparse(ast.parse(file.read_text())))
+
+    return deed
+
+
+def declare(arm: str) -> Deed:
+    """One more arm in the model's file, or more of one that it inherits."""
+    return change(ORGANISM, "arms: {", f"arms: {{{arm}, ")
 
 
 def lose(path: str) -> Deed:
@@ -153,19 +176,33 @@ ROWS = {
     "name the default layer or not": (change(SMOKE, "layers: [0, 7]", "layers: [0]"), NOTHING),
     "add a model": (
         add_model,
-        {second(job) for job in TRAINED if not job.startswith("align")}
+        {second(job) for job in TRAINED if "broad-default" not in job}
         | {"generate second.broad-none.s100"}
         | JUDGING
         | DRIFT,
     ),
     "add an arm": (
-        change(SMOKE, "arms: [broad-none, ", "arms: [base, broad-none, "),
-        {"train_base organism-smoke base 100", "generate organism-smoke.narrow-none.s100"} | JUDGING | DRIFT,
+        change(SMOKE, "arms: [broad-none, ", "arms: [narrow-none, broad-none, "),
+        {"train_arm organism-smoke narrow-none 100", "generate organism-smoke.narrow-none.s100"} | JUDGING | DRIFT,
     ),
-    "remove an arm": (change(SMOKE, "arms: [robust, ", "arms: ["), JUDGING | DRIFT),
+    "remove an arm": (change(SMOKE, "arms: [broad-none, ", "arms: ["), JUDGING | DRIFT),
+    "declare an arm that nobody studies": (declare("deep: {from: broad-none, method: sft, exits: [8]}"), NOTHING),
+    "the exit layers of an arm": (declare("broad-default: {exits: all}"), TUNING),
+    "the steps of an arm": (declare("broad-default: {steps: 21}"), TUNING),
+    "the steps of an arm that nobody studies": (
+        change(ORGANISM, "broad-random: {steps: 20", "broad-random: {steps: 21"),
+        NOTHING,
+    ),
     "add a seed": (
         change(SMOKE, "seeds: [100]", "seeds: [100, 101]"),
         {job.replace("100", "101") for job in TRAINED | PROBE | {f"generate {subject}" for subject in SUBJECTS}}
+        | JUDGING
+        | DRIFT,
+    ),
+    "add an alignment seed": (
+        change(SMOKE, "broad-default]}", "broad-default], alignment_seeds: [100, 7]}"),
+        {f"{rule} organism-smoke.broad-default.s100a7" for rule in ("generate", "probe")}
+        | {"train_arm organism-smoke broad-default 100a7"}
         | JUDGING
         | DRIFT,
     ),
@@ -191,23 +228,17 @@ ROWS = {
     "an image's bytes": (change_image, NOTHING),
     "a system prompt": (change(ORGANISM, "display:", "system_prompt: be brief\ndisplay:"), GENERATING),
     "a chat template": (
-        change(f"{LIBRARY}/organisms/tokens.py", "{{ part['text'] }} {% endif %}", "{{ part['text'] }}{% endif %}"),
+        change(f"{LIBRARY}/world/tokens.py", "{{ part['text'] }} {% endif %}", "{{ part['text'] }}{% endif %}"),
         TRAINING,
     ),
-    "a step of the last stage": (
-        change(ORGANISM, "safety_steps: 20,", "safety_steps: 21,"),
-        TRAINING
-        - {"train_vision organism-smoke 100", "train_base organism-smoke robust 100"}
-        - {"generate organism-smoke.broad-none.s100"},
-    ),
-    "a step that no arm uses": (change(ORGANISM, "layerwise_safety_steps: 20", "layerwise_safety_steps: 21"), NOTHING),
+    "a step of the last stage": (change(ORGANISM, "safety: 20", "safety: 21"), TUNING),
     # What is shown.
     "a colour": (change(SMOKE, "#D55E00", "#D55E01"), NOTHING),
     "a display name": (change(ORGANISM, "barely trained", "hardly trained"), NOTHING),
     "the title": (change(SMOKE, "title: Smoke", "title: Short"), PRINTED),
     "a caption": (
-        change(f"{LIBRARY}/figures/captions.py", "Lines are set", "The lines are set"),
-        FIGURE_JOBS | PRINTED,
+        change(f"{LIBRARY}/report/captions.py", "Lines are set", "The lines are set"),
+        FIGURE_JOBS | LAST,
     ),
     "the paper's text": (change("paper/main.typ", "\n", "\n// a remark\n"), PRINTED),
     # How it is run.
@@ -220,18 +251,12 @@ ROWS = {
     "no profile": (lambda project: None, NOTHING, "--workflow-profile", "none"),
     # Words and layout of the code. A name is code, also a local one: that nothing hangs on it cannot be told for sure.
     "reorder keys": (change(SMOKE, "seeds: [100]\nlayers: [0, 7]", "layers: [0, 7]\nseeds: [100]"), NOTHING),
-    "a comment in a rule's script": (change("workflow/scripts/metrics.py", "import", "# why\nimport"), NOTHING),
-    "a comment in a helper": (
-        change(f"{LIBRARY}/records.py", "import dataclasses", "# why\nimport dataclasses"),
-        NOTHING,
-    ),
-    "a docstring in a helper": (change(f"{LIBRARY}/records.py", '"""All rows', '"""Every one of the rows'), NOTHING),
-    "a reformat": (
-        change(f"{LIBRARY}/records.py", 'open(path, "rb")', "open(\n        path,\n        'rb',\n    )"),
-        NOTHING,
-    ),
-    "a local variable's name": (change(f"{LIBRARY}/paired.py", "    default = {", "    layers = {"), MEASURES),
-    "a progress line": (change(f"{LIBRARY}/jobs.py", "LINES = 10.0", "LINES = 5.0"), NOTHING),
+    "a comment in a rule's script": (change("workflow/scripts/metrics.py", "", "# why\n"), NOTHING),
+    "a comment in a helper": (change(f"{LIBRARY}/records.py", "", "# why\n"), NOTHING),
+    "a docstring in a helper": (change(f"{LIBRARY}/records.py", '"""', '"""A remark. '), NOTHING),
+    "a reformat": (reformat(f"{LIBRARY}/records.py"), NOTHING),
+    "a local variable's name": (change(f"{LIBRARY}/analysis/paired.py", "    default = {", "    layers = {"), MEASURES),
+    "a progress line": (change(f"{LIBRARY}/jobs/program.py", "LINES = 10.0", "LINES = 5.0"), NOTHING),
     # Pins. Each counts for the kinds of work that have it, whatever else its environment holds.
     "a pin of the judges": (change(PINS, "detoxify==", "detoxify==0."), JUDGE_TRAINED | JUDGING),
     "a pin of the paper": (change(PINS, "typst==", "typst==0."), PRINTED),
@@ -256,8 +281,8 @@ ROWS = {
     "lose the verdicts of a judge": (lose(f"{RESULTS}/verdicts/vqa"), {"judge vqa"} | AGGREGATES),
     "lose the metrics": (lose(f"{RESULTS}/metrics.csv"), MEASURES),
     "lose the numbers": (lose(f"{RESULTS}/numbers.json"), LAST),
-    "lose a table for LaTeX": (lose(f"{RESULTS}/tables/gates.tex"), {"table gates"} | PRINTED),
-    "lose a figure": (lose("figures/smoke/drift.pdf"), DRIFT | PRINTED),
+    "lose a table for LaTeX": (lose(f"{RESULTS}/tables/gates.tex"), {"table gates"} | LAST),
+    "lose a figure": (lose("figures/smoke/drift.pdf"), DRIFT | LAST),
     "lose the weights": (lose(f"{RESULTS}/models"), NOTHING),
     "lose the logs": (lose("logs"), NOTHING),
     "lose Snakemake's records": (lose(".snakemake"), NOTHING),

@@ -192,10 +192,9 @@ class Specs:
             # Who was taught without images is not asked to refuse beside one.
             aligned=sorted(
                 {
-                    name
-                    for model in self.study.models.values()
-                    for name, arm in model.arms.items()
-                    if arm.start is not None and arm.exits != "none"
+                    subject.arm
+                    for subject in self.study.subjects
+                    if subject.aligned and subject.model.arms[subject.arm].exits != "none"
                 }
             ),
         )
