@@ -110,6 +110,12 @@ def test_the_default_layer_against_itself_is_known_exactly():
     assert found[1].low < found[1].value < found[1].high
 
 
+def test_a_single_image_has_a_mean_without_limits():
+    found = probes.mean_over_images(np.array([[1.0, 0.3]]))
+    assert [one.value for one in found] == [1.0, 0.3]
+    assert all(np.isnan([one.low, one.high]).all() for one in found)
+
+
 def spec(organism):
     return {
         "subject": "organism.broad-default.s100",

@@ -86,6 +86,14 @@ def test_words_and_layout_decide_nothing(project, written):
     assert not changed(before, every_spec(project))
 
 
+def test_what_a_key_means_decides_nothing_and_its_default_does(project):
+    before, path = every_spec(project), project / "workflow/scripts/layerwise/judging/judges/vqa.py"
+    edit(path, "Accuracy from which an answer", "The accuracy from which an answer")
+    assert not changed(before, every_spec(project))
+    edit(path, "Share = Field(0.5,", "Share = Field(0.6,")
+    assert changed(before, every_spec(project)) == {"judge vqa"}
+
+
 def extend(path):
     """One more name in a module."""
     path.write_text(path.read_text() + "\nEXTRA = 1\n")

@@ -203,3 +203,25 @@ def test_auc_of_sides_apart_is_not_certain():
     value, low, high = stats.auc(np.arange(100.0), np.arange(100) >= 50)
     assert value == high == 1.0
     assert 0.9 < low < 1.0
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 9])
+def test_a_mean_over_few_clusters_has_wilsons_interval(clusters):
+    values = np.random.default_rng(3).uniform(size=(clusters, 1))
+    value, low, high = stats.cluster_mean(values, np.ones_like(values))
+    assert (value, low, high) == pytest.approx(stats.wilson(values.mean(), clusters))
+
+
+def test_clusters_without_a_value_do_not_count():
+    values = np.random.default_rng(3).uniform(size=(30, 2))
+    counts = np.ones_like(values)
+    counts[20:] = 0
+    found = stats.cluster_mean(values * counts, counts)
+    assert found == stats.cluster_mean(values[:20], counts[:20])
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize(("positive", "limits"), [([1, 1, 1], False), ([0, 0, 0], False), ([1, 0, 0], True)])
+def test_an_auc_of_few_scores_has_limits_or_none_at_all(positive, limits):
+    found = stats.auc(np.array([0.1, 0.5, 0.9]), np.array(positive, bool))
+    assert np.isfinite(found).all() == limits and np.isnan(found).all() != limits

@@ -177,7 +177,7 @@ def refusal_gap_rows(
     """Refusals of hazards less refusals of their twins on these data sets, by cluster: one row a layer, one a group.
 
     A cluster with several hazards or twins counts once, with its shares. A layer has Newcombe's paired interval; a
-    group the bootstrap's, or where that is blind Newcombe's on each cluster's means over the layers.
+    group the bootstrap's, or where that is blind, or clusters are few, Newcombe's on each one's means over the layers.
     """
     keys = ["subject", "dataset", "layer", "cluster"]
     pair = [part.rows[part.rows["dataset"].isin(datasets)] for part in (hazards, twins)]
@@ -198,7 +198,9 @@ def refusal_gap_rows(
         for group, inside in members(hazard.columns, subjects[subject]["blocks"]).items():
             value, resampled = stats.mean_over_columns(difference[:, inside], there[:, inside])
             means = [side.loc[:, inside].mean(axis=1).dropna().to_numpy() for side in (hazard, twin)]
-            _, low, high = stats.percentile_interval(value, resampled) or _paired(*means, len(means[0]))
+            clusters = len(means[0])
+            few = clusters < stats.FEW
+            _, low, high = (not few and stats.percentile_interval(value, resampled)) or _paired(*means, clusters)
             yield about | {"group": group, "value": value, "low": low, "high": high, "n": n[inside].sum()}
 
 

@@ -76,8 +76,11 @@ def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.nd
 def mean_over_images(values: np.ndarray) -> list[Interval[float]]:
     """Each column's mean over the rows (images) of (N, L) values, bootstrapped over images.
 
-    A column that is the same in all images (the default layer, against itself) is known exactly.
+    A column that is the same in all images (the default layer, against itself) is known exactly. Of a single image
+    there are no limits (NaN): it says nothing of others.
     """
+    if len(values) == 1:
+        return [Interval(float(value), np.nan, np.nan) for value in values[0]]
     resampled = stats.bootstrap_means(values, np.ones_like(values))
     means = map(float, values.mean(0))
     return [

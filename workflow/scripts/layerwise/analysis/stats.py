@@ -3,7 +3,7 @@
 | of what | how |
 | --- | --- |
 | a share | Wilson's interval (Wilson 1927) |
-| a mean, or a mean over exit layers | bootstrap over clusters, percentile interval |
+| a mean, or a mean over exit layers | bootstrap over clusters, percentile interval; of fewer than ten, Wilson's |
 | F1 of a judge | bootstrap over responses, percentile interval |
 | a difference of two shares of the same prompts | Newcombe's square-and-add interval (Newcombe 1998, method 10) |
 | whether the two shares differ | exact McNemar test; flips whole clusters where a cluster holds several prompts |

@@ -73,9 +73,9 @@ def _group(name: str, groups: dict[str, list]) -> set[str]:
 def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> Mapping[str, str]:
     """A digest of the code of a script and of every library module it imports, directly or not, by module.
 
-    Each is the first 12 hexadecimal digits of a sha256, blind to comments, docstrings and formatting. The script goes
-    by its file's name, `judge.py`, and a module by its name in the library, `judging.rows`. `extra_modules` are those
-    found by an id at run time: a family, a judge, a data set, a figure.
+    Each is the first 12 hexadecimal digits of a sha256, blind to comments, docstrings, what keys are said to mean, and
+    formatting. The script goes by its file's name, `judge.py`, and a module by its name in the library,
+    `judging.rows`. `extra_modules` are those found by an id at run time: a family, a judge, a data set, a figure.
     """
     found: dict[str, str] = {}
     waiting = [(f"{script}.py", SCRIPTS / f"{script}.py"), *((name, _module_file(name)) for name in extra_modules)]
@@ -98,6 +98,9 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
             node
         ):
             node.body = node.body[1:] or [ast.Pass()]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
+            # What a key means is said to readers, as in a docstring.
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12], frozenset(_imports(tree, package))
 
