@@ -13,7 +13,7 @@ import difflib
 import json
 import shlex
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,7 +90,7 @@ def comes_from(path: str, place: str) -> bool:
     return path == place or str(Path(path).parent) == place or results.name(Path(path)) == Path(place).stem
 
 
-def own_subject(key: str, paths: Sequence[str]) -> list[Choice]:
+def own_subject(key: str, paths: Iterable[str]) -> list[Choice]:
     """Of files that are named after subjects, the one that a key names."""
     known = frozenset(Path(path).stem for path in paths)
     wanted = frozenset(name for name in known if f".{name}." in f".{key}.")

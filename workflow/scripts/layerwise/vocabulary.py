@@ -1,7 +1,7 @@
 """The words that everything is counted in: kinds of prompts, outcomes of responses, metrics, groups of exit layers."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 KINDS = ("harmful", "benign", "vqa")
 
@@ -52,7 +52,7 @@ OF_OUTCOMES = {"harmful": OUTCOME_OF, "benign": OUTCOME_OF_BENIGN}
 CLAIMED = {"truth": OUTCOMES, "refusal": ("refusal",), "coherence": ("incoherent",), "harm": ("harmful",)}
 
 
-def described(own: Mapping[str, Mapping[str, str]]) -> dict[str, Metric]:
+def described(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:
     """All metrics by id: those above, then those that judges of an experiment bring (`metrics` of a spec)."""
     return METRICS | {id: Metric(**about) for id, about in own.items()}
 

@@ -65,8 +65,10 @@ def against_truth(
     that truly are `truth` given `label`, both with Wilson's interval for the effective number of responses, and NaN
     where there are none. `labels` has what each judge may say.
     """
-    rows = []
-    for judge in [judge for judge in labels if truth is not None and judge != truth]:
+    rows: list[tuple] = []
+    if truth is None:
+        return _table(rows, VALIDITY)
+    for judge in [judge for judge in labels if judge != truth]:
         found = _oriented(counts, truth, judge)
         if found.empty:
             continue
@@ -76,12 +78,12 @@ def against_truth(
                     n = cell.n[(cell.label == true) & (cell.other == label)].sum()
                     rows.append((judge, layer, "count", true, label, n, np.nan, np.nan, cell.n.sum()))
             for label in labels[judge]:
-                if (true := claims[judge].get(label)) is None:
+                if (claim := claims[judge].get(label)) is None:
                     continue
-                truly = cell.label.map(claims[truth]) == true
+                truly = cell.label.map(claims[truth]) == claim
                 hit = truly & (cell.other == label)
                 for metric, chosen in (("precision", cell.other == label), ("recall", truly)):
-                    rows.append((judge, layer, metric, true, label, *_share(cell[chosen], hit[chosen])))
+                    rows.append((judge, layer, metric, claim, label, *_share(cell[chosen], hit[chosen])))
     return _table(rows, VALIDITY)
 
 
@@ -141,8 +143,8 @@ def _share(cell: pd.DataFrame, hit: pd.Series) -> tuple[float, float, float, int
     clusters = cell.assign(hit=cell.n * hit).groupby("cluster")[["hit", "n"]].sum()
     totals, sizes = clusters[["hit"]].to_numpy(float), clusters[["n"]].to_numpy(float)
     effective = stats.effective_size(totals, sizes, totals.sum(0))
-    interval = stats.wilson(totals.sum(0) / sizes.sum(0), effective)
-    return (*(float(part[0]) for part in interval), int(cell.n.sum()))
+    value, low, high = (float(part[0]) for part in stats.wilson(totals.sum(0) / sizes.sum(0), effective))
+    return value, low, high, int(cell.n.sum())
 
 
 def _table(rows: list[tuple], columns: list[str]) -> pd.DataFrame:

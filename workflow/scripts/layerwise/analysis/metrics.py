@@ -197,14 +197,13 @@ def refusal_gap_rows(
         difference = (hazard - twin).fillna(0).to_numpy()
         for group, inside in members(hazard.columns, subjects[subject]["blocks"]).items():
             value, resampled = stats.mean_over_columns(difference[:, inside], there[:, inside])
-            means = [side.loc[:, inside].mean(axis=1).dropna().to_numpy() for side in (hazard, twin)]
-            clusters = len(means[0])
-            few = clusters < stats.FEW
-            _, low, high = (not few and stats.percentile_interval(value, resampled)) or _paired(*means, clusters)
+            one, two = (side.loc[:, inside].mean(axis=1).dropna().to_numpy() for side in (hazard, twin))
+            interval = stats.percentile_interval(value, resampled) if len(one) >= stats.FEW else None
+            _, low, high = interval or _paired(one, two, len(one))
             yield about | {"group": group, "value": value, "low": low, "high": high, "n": n[inside].sum()}
 
 
-def _paired(first: np.ndarray, second: np.ndarray, n: np.ndarray | int) -> stats.Interval:
+def _paired(first: np.ndarray, second: np.ndarray, n: np.ndarray | int) -> stats.Interval[np.ndarray]:
     """Newcombe's interval from each cluster's two shares (clusters along the first axis; 0 and 0 where missing)."""
     both = (first * second).sum(0)
     return stats.paired_difference(both, first.sum(0) - both, second.sum(0) - both, n)

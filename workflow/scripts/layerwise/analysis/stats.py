@@ -132,7 +132,9 @@ def f1(given: np.ndarray, true: np.ndarray) -> Interval[float]:
     return interval or Interval(value, np.nan, np.nan)
 
 
-def paired_difference(both: np.ndarray, first: np.ndarray, second: np.ndarray, n: np.ndarray) -> Interval[np.ndarray]:
+def paired_difference(
+    both: np.ndarray, first: np.ndarray, second: np.ndarray, n: np.ndarray | int
+) -> Interval[np.ndarray]:
     """The difference (first − second) of two shares of the same n prompts, with Newcombe's interval (method 10).
 
     `both`, `first` and `second` count the prompts that are positive in both, in the first only, in the second only.

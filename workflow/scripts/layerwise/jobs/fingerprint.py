@@ -36,7 +36,8 @@ def pins(kind: str) -> tuple[str, ...]:
 
 def python() -> str:
     """The version of Python that conda environments have: the oldest one that the project allows."""
-    return f"python ={re.match(r'>=([0-9.]+)', project()['project']['requires-python'])[1]}"
+    (oldest,) = re.findall(r"^>=([0-9.]+)", project()["project"]["requires-python"])
+    return f"python ={oldest}"
 
 
 def group(name: str) -> set[str]:

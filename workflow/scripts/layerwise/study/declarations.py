@@ -38,8 +38,8 @@ def declared(room: str, name: str) -> ModuleType:
             raise InputError(f"{module.__file__}: MEASURES: {mistake}.")
         if wrong := {label: claim for label, claim in module.CLAIMS.items() if label not in module.Judge.labels}:
             raise InputError(f"{module.__file__}: CLAIMS: {sorted(wrong)} are none of the judge's labels.")
-        if wrong := set(module.CLAIMS.values()) - set(OUTCOMES):
-            raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(wrong)}; there are {', '.join(OUTCOMES)}.")
+        if other := set(module.CLAIMS.values()) - set(OUTCOMES):
+            raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(other)}; there are {', '.join(OUTCOMES)}.")
     return module
 
 
@@ -105,7 +105,7 @@ def dataset_file(dataset: Dataset) -> type[Dataset]:
 
 def resolved(file: Judge | Dataset) -> dict[str, Any]:
     """The parts of a checked file that its plug-in describes, defaults included, as plain values."""
-    parts = {"options": file.options.model_dump()}
+    parts = file.model_dump(include={"options", "train"})
     if isinstance(file, Judge):
-        return parts | {"train": file.train and file.train.model_dump()}
+        return parts
     return parts | {"sources": {name: source for name, source in dict(file.sources).items() if source is not None}}

@@ -107,9 +107,9 @@ class Study:
         found |= {m.metric for judge in self.judges.values() for m in judge_of(judge).MEASURES if m.kind in kinds}
         return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
 
-    def _layers(self, model: Model, chosen: object) -> tuple[int, ...]:
+    def _layers(self, model: Model, chosen: str | list[int]) -> tuple[int, ...]:
         everything = range(model.blocks + 1)
-        return tuple(everything) if chosen == "all" else tuple(sorted({*chosen, model.default_layer}))
+        return tuple(everything) if isinstance(chosen, str) else tuple(sorted({*chosen, model.default_layer}))
 
 
 def _alignment_seeds(arm: Arm, use: ModelUse, seed: int) -> list[int]:

@@ -41,10 +41,16 @@ class Judge(Protocol):
     that rests on; none for a judge that is rules.
     """
 
-    kinds: frozenset[str]
-    sees: tuple[str, ...]
-    labels: tuple[str, ...]
     batch_size: int
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+
+    @property
+    def sees(self) -> tuple[str, ...]: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
 
     def __init__(self, options: Any, weights: Sequence[Path] = ()) -> None: ...
 

@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,6 +25,9 @@ from layerwise.judging.judges import Measure
 from layerwise.judging.weights import Checkpoint, find_checkpoint
 from layerwise.records import Prompt, Response
 from layerwise.study.settings import Mistake, Positive, Settings, Share, Whole
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = ("source", "train")
 MEASURES = (Measure("asr_guard", "harmful", "unsafe"),)
@@ -134,13 +137,13 @@ class Judge:
 class Dialogue:
     """A guard's template, and how a prompt and a response are put into it as tokens."""
 
-    def __init__(self, tokenizer, template: str, ending: str = "") -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", template: str, ending: str = "") -> None:
         self.tokenizer = tokenizer
         if template == "chat":
             template = chat_template(tokenizer).replace(PROMPT, "{prompt}").replace(RESPONSE, "{response}")
         head, middle, tail = pieces(template)
-        special = {str(t): number for number, t in tokenizer.added_tokens_decoder.items() if t.special}
-        self.special = special
+        special = tokenizer.added_tokens_decoder.items()
+        self.special: dict[str, int] = {str(token): number for number, token in special if token.special}
         self.head, self.middle, self.tail = (
             self._parts(piece) for piece in (head, middle, tail.removesuffix(ending) + ending)
         )
@@ -203,7 +206,7 @@ class Dialogue:
             tokens.extend([part] if isinstance(part, int) else self._plain(part).input_ids)
         return tokens
 
-    def _plain(self, text: str, **more: bool):
+    def _plain(self, text: str, **more: bool) -> "BatchEncoding":
         """Text as tokens none of which is special. Raises InputError for a tokenizer that makes special ones of it."""
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False, **more)
         unknown = self.tokenizer.unk_token_id
@@ -220,7 +223,7 @@ def pieces(template: str) -> list[str]:
     return found
 
 
-def chat_template(tokenizer) -> str:
+def chat_template(tokenizer: "PreTrainedTokenizerFast") -> str:
     """The tokenizer's chat template with stand-ins for the two messages, which it takes as text or as parts."""
     for content in (str, lambda text: [{"type": "text", "text": text}]):
         messages = [{"role": "user", "content": content(PROMPT)}, {"role": "assistant", "content": content(RESPONSE)}]
@@ -237,7 +240,7 @@ def chat_template(tokenizer) -> str:
     )
 
 
-def load(checkpoint: Checkpoint, dtype: str):
+def load(checkpoint: Checkpoint, dtype: str) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
     """The model, on the first GPU or the CPU, and the tokenizer of a checkpoint. No pickle is opened."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -83,6 +83,7 @@ class Judge:
     def tokens(self, request: str, response: str) -> tuple[list[int], list[int]]:
         """`[CLS] request [SEP] response [SEP]`, and which part each token is of."""
         start, end = (self.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+        assert start is not None and end is not None, "the tokens of a BERT"
         asked, said = (
             self.tokenizer.encode(text, add_special_tokens=False).ids[:limit]
             for text, limit in ((request, self.options.request_tokens), (response, self.options.response_tokens))

@@ -12,6 +12,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -21,6 +22,9 @@ from layerwise.judging.judges import Measure
 from layerwise.judging.weights import Checkpoint, find_checkpoint
 from layerwise.records import Prompt, Response
 from layerwise.study.settings import Positive, Settings, Share, Whole
+
+if TYPE_CHECKING:
+    from detoxify import Detoxify
 
 WEIGHTS = ("source", "base", "train")
 MEASURES = (Measure("toxicity", "harmful", "toxic", score=True),)
@@ -97,7 +101,7 @@ class Judge:
         return scores
 
 
-def load(checkpoint: Checkpoint, base: Checkpoint | None = None):
+def load(checkpoint: Checkpoint, base: Checkpoint | None = None) -> "Detoxify":
     """The `detoxify.Detoxify` of a checkpoint, opened only if its checksum is right, on the first GPU or the CPU."""
     checkpoint.verify()
     import torch

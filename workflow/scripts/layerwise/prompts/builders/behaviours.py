@@ -13,6 +13,7 @@ asked.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -111,7 +112,7 @@ def read(path: Path) -> list[str]:
         ) from error
 
 
-def split(texts: list[str], part: str, trained: list[str] = ()) -> dict[int, int]:
+def split(texts: list[str], part: str, trained: Sequence[str] = ()) -> dict[int, int]:
     """Row -> first row of its group of near-duplicates, for the rows of a part; none that is near to `trained`."""
     before = len(trained)
     near = near_duplicates([content_words(text) for text in (*trained, *texts)], NEAR)

@@ -81,7 +81,7 @@ def halves(texts: list[str], strata: list[tuple], seed: int) -> list[str]:
     """The half of each text: groups of near-duplicates go to one and the other in turn, stratum by stratum."""
     words = [frozenset(re.findall(r"[^\W_]+", text.lower())) for text in texts]
     first = near_duplicates(words, NEAR)
-    side = {}
+    side: dict[int, str] = {}
     in_order = draw(sorted(set(first)), seed)
     for _, groups in groupby(sorted(in_order, key=lambda group: strata[group]), key=lambda group: strata[group]):
         side |= {group: HALVES[place % 2] for place, group in enumerate(groups)}

@@ -79,7 +79,7 @@ def _table(spec: dict, options: Options) -> list[dict[str, str]]:
         raise InputError(f"{place}: key 'options.file': {path} is not a file. Name a table with {', '.join(COLUMNS)}.")
     if (found := file_digest(path)) != options.sha256:
         raise InputError(
-            f"{path} has sha256 {found}, and key 'options.sha256' of {place} says {options['sha256']}. "
+            f"{path} has sha256 {found}, and key 'options.sha256' of {place} says {options.sha256}. "
             "Change the key if the file is meant; then its prompts are built anew."
         )
     rows = table(path, path.name, COLUMNS)

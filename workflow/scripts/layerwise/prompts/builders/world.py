@@ -101,7 +101,7 @@ def _questions(spec: dict, rng: np.random.Generator, folder: Path) -> list[Promp
             colour=int(scenes.colour[number]),
             mark=int(scenes.shallow[number]),
             corner=int(scenes.corner[number]),
-            draws=rng.random(2),
+            draws=rng.random(2).tolist(),
         )
         name = f"{spec['dataset']}-{number:04d}"
         prompts.append(_prompt(spec, name, text, image, "vqa", f"vqa-{number:04d}", [answer], folder))
