@@ -62,8 +62,10 @@ test-network: $(ENVIRONMENT) ## Run the tests that leave the machine, and only t
 kills: $(ENVIRONMENT) ## Kill runs of the smoke experiment at random moments: ROUNDS=20 SEED=0.
 	@$(BIN)/python tests/support/kills.py --rounds $(ROUNDS) --seed $(SEED)
 
-lint: $(ENVIRONMENT) ## Check the style of the code and of the workflow.
+lint: $(ENVIRONMENT) ## Check the style, the types and the imports of the code, and the style of the workflow.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=workflow/scripts $(BIN)/lint-imports
 	@$(BIN)/snakefmt --check Snakefile workflow/rules
 	@$(BIN)/snakemake --lint >/dev/null
 

@@ -19,21 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 # Distributions whose name differs from the module's.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
-# Rooms whose things are found by a name at run time, each where a rule's script asks for it.
-ROOMS = {
-    "assemble": ["models.backbones", "models.families"],
-    "build_prompts": ["prompts.builders"],
-    "fetch": ["assets"],
-    "figure": ["report.figures"],
-    "generate": ["models.families"],
-    "human_labels": ["judging.judges", "prompts.builders"],
-    "judge": ["judging.judges"],
-    "probe": ["models.families", "models.organisms"],
-    "table": ["report.tables"],
-    "train_arm": ["models.families", "models.organisms", "training.methods"],
-    "train_judge": ["training.judges"],
-    "train_vision": ["models.organisms"],
-}
 
 
 def rules():
@@ -48,10 +33,16 @@ def rules():
                 yield script[1], "downloading" if script[1] == "fetch" else kind, environment[1]
 
 
+def rooms(tree):
+    """The rooms in which a module finds things by a name at run time."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    finds = [call.args[0] for call in calls if ast.unparse(call.func) == "plugins.find"]
+    return {room.value for room in finds if isinstance(room, ast.Constant)}
+
+
 def imported(script):
-    """Names of the third-party distributions that a script needs."""
-    waiting = [script, *(plugins.module(room, name) for room in ROOMS.get(script, ()) for name in plugins.names(room))]
-    seen, found = set(), set()
+    """Names of the third-party distributions that a script needs, whatever it finds by a name at run time."""
+    waiting, seen, found = [script], set(), set()
     while waiting:
         name = waiting.pop()
         path = fingerprint._module_file(name)
@@ -60,6 +51,9 @@ def imported(script):
         seen.add(name)
         tree = ast.parse(path.read_text())
         waiting.extend(fingerprint._imports(tree, name.rpartition(".")[0]))
+        # Who only resolves an asset needs nothing of what fetches it.
+        if name != "layerwise.assets" or script == "fetch":
+            waiting.extend(plugins.module(room, thing) for room in rooms(tree) for thing in plugins.names(room))
         for node in ast.walk(tree):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
