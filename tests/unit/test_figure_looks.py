@@ -101,14 +101,14 @@ def test_captions_state_the_real_settings(experiments):
         assert ("Model organisms" in text and "not LLaVA or Llama" in text) is organisms
         if figure != "predictions":
             assert re.search(r"n = \d+", text)
-            assert "95 %" in text and "default exit layer" in text
+            assert "95 %" in text and "default layer" in text
             seeds = {"tiny": "(100, 201)", "short": "One seed (100)", "assembled": "(11, 12)"}.get(name, "Models: ")
             seeds = {"dose": "One seed (100)", "controls": "One seed (11)"}.get(figure, seeds)
             assert seeds in text
             assert ("assembled and aligned here" in text) is (name == "assembled")
         if figure in ("refusal-and-harm", "outcomes"):
             assert ("Truth of the world" if organisms else "Refusal rules, then Coherence rules") in text
-            assert ("no judge here calls" in text) is (name in ("answered", "assembled"))
+            assert ("no judge here" in text) is (name in ("answered", "assembled"))
 
 
 def test_the_interval_in_a_caption_is_the_widest_half_width(experiments):

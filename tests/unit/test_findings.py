@@ -57,7 +57,7 @@ def test_a_sentence_points_where_the_data_point(experiments, direction):
     text = said(results, "refusal-and-harm", metrics=metrics)
     deep_text = next(part for part in re.split(r"(?<=\.) (?=[A-Z])", text) if part.startswith("Deep cue"))
     sign = "+" if direction > 0 else "−"
-    assert f"differs most for broad-default, at exit 0, by {sign}25.0{SPACE}points" in deep_text
+    assert f"for broad-default at exit 0, by {sign}25.0{SPACE}points" in deep_text
     assert "n = 40" in deep_text
 
 
@@ -68,7 +68,7 @@ def test_the_others_are_said_to_differ_by_less(experiments):
     of_one = (metrics["model"] == "llava-1.5-7b") & (metrics["layer"] == 3) & (metrics["dataset"] == "advbench-coco")
     metrics.loc[of_one & (metrics["metric"] == "asr"), "value"] = 0.75
     text = said(results, "refusal-and-harm", metrics=metrics)
-    assert f"by +25.0{SPACE}points" in text and "for the others by at most 0.0 points" in text
+    assert f"by +25.0{SPACE}points" in text and "for the others, by at most 0.0 points" in text
 
 
 def test_arms_that_are_not_aligned_are_not_spoken_of(experiments):
@@ -117,11 +117,11 @@ def test_onsets_are_said_seed_by_seed_where_they_differ(experiments):
     deep = probes["probe"] == "deep"
     probes.loc[deep, "value"] = 0.5
     probes.loc[deep & (probes["layer"] >= 5), "value"] = 1.0
-    readable = "The deep cue is readable (AUC ≥ 0.75) first at"
+    readable = "The deep cue is first readable (AUC ≥ 0.75) at"
     assert f"{readable} exit 5 in every seed." in said(results, "probes", probes=probes)
     probes.loc[deep & (probes["layer"] == 5) & probes["subject"].str.endswith("s201"), "value"] = 0.6
     assert f"{readable} exits 5, 6 (seed by seed)" in said(results, "probes", probes=probes)
-    assert "4 frozen blocks: readable first at exit 5," in said(results, "dose", probes=probes)
+    assert "With 4 frozen blocks the cue is first readable at exit 5;" in said(results, "dose", probes=probes)
     probes.loc[deep, "value"] = 0.5
     assert f"{readable} no exit in every seed" in said(results, "probes", probes=probes)
 

@@ -1,4 +1,4 @@
-"""What captions say of the settings, read from the plotted data: who, how many, which interval, who judged."""
+"""The part of a caption that follows from the plotted data: subjects, seeds, intervals, n, judges, default layer."""
 
 from pandas import DataFrame
 
@@ -6,14 +6,14 @@ from layerwise.report.style import Style
 
 
 def join(*sentences: str) -> str:
-    """One paragraph of those sentences that say something."""
+    """The sentences that are not empty, as one paragraph."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def settings(
     data: DataFrame, style: Style, unit: str = "prompts", scale: float = 100, points: str = "points", bars: str = ""
 ) -> str:
-    """All that a reader must know of a figure of lines; or of bars, `bars` saying what their whiskers are of."""
+    """Everything a reader must know about a figure of lines; or of bars, where `bars` says what the whiskers show."""
     mean = data["seed"].eq("all").any()
     return join(
         subjects(data, style),
@@ -22,7 +22,7 @@ def settings(
         numbers(data, unit),
         judges(data, style),
         default(data, style, "Triangle" if bars else ""),
-        "" if bars else "Lines are set apart sideways, so that equal ones can be seen.",
+        "" if bars else "Lines are shifted sideways so that identical ones stay visible.",
         partial(data),
     )
 
@@ -30,9 +30,9 @@ def settings(
 def subjects(data: DataFrame, style: Style) -> str:
     names = "; ".join(style.model(id) for id in data["model"].unique())
     if style.organisms(data):
-        return f"Model organisms ({names}: trained here, in a synthetic world), not LLaVA or Llama."
+        return f"Model organisms ({names}), trained here in a synthetic world; not LLaVA or Llama."
     if any(style.study.models[id].assembled for id in data["model"].unique()):
-        return f"{names}: published backbones, assembled and aligned here; not LLaVA or Llama."
+        return f"{names}, assembled and aligned here from published backbones; not LLaVA or Llama."
     return f"Models: {names}."
 
 
@@ -43,17 +43,17 @@ def seeds(data: DataFrame, bars: str = "") -> str:
     mean, listed = f"mean over {len(named)} seeds", ", ".join(named)
     if bars:
         return f"Bars: {mean} ({listed}); whiskers: smallest to largest seed, {bars}."
-    return f"Thick: {mean} ({listed}), shaded from the smallest to the largest; thin: one seed."
+    return f"Thick lines: {mean} ({listed}), shaded from the smallest to the largest; thin lines: single seeds."
 
 
 def interval(data: DataFrame, scale: float, points: str, mark: str, mean: bool) -> str:
-    """How wide the 95 % intervals are: drawn as `mark` where there is one seed, in words where there is a mean."""
+    """The width of the 95 % intervals: for one seed they are drawn, as `mark`; beside a mean they are only stated."""
     single = data[data["seed"] != "all"]
     half = (single["high"] - single["low"]).max() / 2 * scale
     if half != half:
         return ""
     width = f"at most ±{half:.3g} {points}".strip()
-    return f"The 95 % interval of one seed is {width}." if mean else f"{mark}: 95 % intervals, {width}."
+    return f"The 95 % interval of a single seed is {width}." if mean else f"{mark}: 95 % intervals, {width}."
 
 
 def numbers(data: DataFrame, unit: str) -> str:
@@ -61,7 +61,7 @@ def numbers(data: DataFrame, unit: str) -> str:
     if counts.empty:
         return ""
     low, high = int(counts.min()), int(counts.max())
-    return f"n = {low if low == high else f'{low} to {high}'} {unit} a point."
+    return f"n = {low if low == high else f'{low} to {high}'} {unit} per point."
 
 
 def judges(data: DataFrame, style: Style) -> str:
@@ -70,12 +70,12 @@ def judges(data: DataFrame, style: Style) -> str:
 
 
 def default(data: DataFrame, style: Style, mark: str = "") -> str:
-    """Where the default exit layer is, and how it is marked."""
+    """Which exit layer is the default, and how it is marked."""
     layers = data.loc[data["default"]].drop_duplicates("model")
     if layers["layer"].nunique() == 1:
-        return f"{mark or 'Dotted'}: the default exit layer, {layers['layer'].iloc[0]}."
+        return f"{mark or 'Dotted'}: the default layer, {layers['layer'].iloc[0]}."
     each = ", ".join(f"{style.model(row.model)} {row.layer}" for row in layers.itertuples())
-    return f"{mark or 'Ringed'}: the default exit layer ({each})." if each else ""
+    return f"{mark or 'Ringed'}: the default layer ({each})." if each else ""
 
 
 def partial(data: DataFrame) -> str:

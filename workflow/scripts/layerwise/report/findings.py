@@ -1,6 +1,7 @@
-"""What the sentences on figures and tables share. They are made from the data: no direction is typed by hand.
+"""What the findings on figures and tables share. They are written from the data: no direction is typed by hand.
 
-A figure's or table's file may have `finding(frames, subjects, names)`, which yields a sentence or two on what it shows.
+The file of a figure or a table may define `finding(frames, subjects, names)`, which yields a sentence or two on what it
+shows.
 """
 
 from pathlib import Path
@@ -13,12 +14,12 @@ from layerwise.files import atomic
 from layerwise.report.text import Names, bare_points, points
 
 Frames = dict[str, pd.DataFrame]
-TOLD_APART = 0.5  # the refusal gap from which on an exit tells hazards from their twins
-REFUSES = 0.5  # refusals at the default layer below which there is little safety that another exit could lose
+TOLD_APART = 0.5  # from this refusal gap on, an exit tells hazards from their twins
+REFUSES = 0.5  # with fewer refusals at the default layer, there is little safety for another exit to lose
 
 
 def tuned(subjects: pd.DataFrame) -> pd.DataFrame:
-    """The subjects that were taught to refuse: sentences on refusals speak of no others."""
+    """The subjects that were taught to refuse; findings on refusals are about these alone."""
     studied = results.studied(subjects)
     return studied[studied["arm"].eq("") | studied["aligned"]]
 
@@ -29,9 +30,10 @@ def series(row: pd.Series, names: Names) -> str:
 
 
 def changes(cells: pd.DataFrame) -> pd.DataFrame:
-    """For each series, data set and metric the exit layer that differs most from the default one: a row each.
+    """One row for each series, data set and metric: the exit layer that differs most from the default layer.
 
-    `change` is the difference of its mean, `smallest` and `largest` those of single seeds, `n` responses a seed.
+    `change` is the difference of the means, `smallest` and `largest` are those of single seeds, `n` is the number of
+    responses per seed.
     """
     keys = [*results.SERIES, "dataset", "judge", "metric"]
     base = cells[cells["default"]].set_index([*keys, "seed"])["value"].rename("base")
@@ -46,7 +48,7 @@ def changes(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def change(row: pd.Series, paired: pd.DataFrame | None = None) -> str:
-    """`by +83.0 points (seeds: +42.0 to +100.0; n = 200)`, of one seed with its interval, where `paired` has it."""
+    """`by +83.0 points (seeds: +42.0 to +100.0; n = 200)`; for a single seed, with its interval if `paired` has one."""
     if row["seed"] == "all":
         span = f"seeds: {bare_points(row['smallest'])} to {bare_points(row['largest'])}; "
         return f"by {points(row['change'])} ({span}n = {row['n']})"
@@ -73,7 +75,7 @@ def exits(rows: pd.DataFrame, threshold: float) -> str:
 
 
 def write(output: Path, module: ModuleType, frames: Frames, subjects: pd.DataFrame, names: Names) -> None:
-    """Write a figure's or a table's finding beside its other files, `<output>.finding.txt`; empty where it has none."""
+    """Write the finding of a figure or a table to `<output>.finding.txt`; the file is empty if there is no finding."""
     sentences = module.finding(frames, subjects, names) if hasattr(module, "finding") else ()
     with atomic(output.with_suffix(".finding.txt")) as stream:
         stream.write(" ".join(sentences))

@@ -1,4 +1,4 @@
-"""Panels of lines over exit layers, the part that most figures share: single seeds thin, their mean thick."""
+"""Panels of lines over exit layers, which most figures share: single seeds are thin, their mean is thick."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 
 from layerwise.report.style import DOUBLE, INK, LETTERS, QUIET, Style, grid, mark_partial, title
 
-# Lines are set apart sideways by up to this share of a layer, so that equal ones do not hide each other.
+# Lines are shifted sideways by up to this share of a layer, so that identical ones do not hide each other.
 APART = 0.62
 DOTTED: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
 RING: dict[str, Any] = {
@@ -34,7 +34,7 @@ class Look(NamedTuple):
 
 
 def looks(data: DataFrame, style: Style) -> dict[str, Look]:
-    """The look of each series in some data, by the names that `named` gives, in the order of the experiment."""
+    """How each series in some data looks, by the names that `named` gives, in the order of the experiment."""
     shown = series(data, style)
     organisms = list(dict.fromkeys(model for model, arm in shown if arm))
     found = {}
@@ -47,7 +47,7 @@ def looks(data: DataFrame, style: Style) -> dict[str, Look]:
 
 
 def named(data: DataFrame) -> Series:
-    """Which series a row belongs to, as one word."""
+    """The series that each row belongs to, as one word."""
     return data["model"] + "/" + data["arm"]
 
 
@@ -58,7 +58,7 @@ def series(data: DataFrame, style: Style) -> list[tuple[str, str]]:
 
 
 def panel(axes: Axes, data: DataFrame, looks: dict[str, Look], scale: float = 100) -> None:
-    """Draw rows of `frames.cells`, one line for each name in the column `line`; values times `scale`."""
+    """Draw rows of `shown.cells`, one line for each name in the column `line`; values are multiplied by `scale`."""
     shift = {name: APART * ((i + 0.5) / len(looks) - 0.5) for i, name in enumerate(looks)}
     table = data.assign(
         at=data["layer"].astype(float) + data["line"].map(shift), shown=data["value"] * scale, stretch=_stretches(data)
@@ -84,7 +84,7 @@ def panel(axes: Axes, data: DataFrame, looks: dict[str, Look], scale: float = 10
 
 
 def by_metric(data: DataFrame, style: Style, metrics: dict[str, str], looks: dict[str, Look]) -> Figure:
-    """A row of panels, one for each metric (with its name for readers) and data set; lines as in `panel`."""
+    """A row of panels, one for each metric (with its display name) and data set; lines as in `panel`."""
     pairs = data[["metric", "dataset"]].drop_duplicates().itertuples(index=False, name=None)
     panels = sorted(pairs, key=lambda pair: list(metrics).index(pair[0]))
     figure, axes = grid(1, len(panels), DOUBLE, 2.1, sharex=True, sharey=True)
@@ -101,7 +101,7 @@ def by_metric(data: DataFrame, style: Style, metrics: dict[str, str], looks: dic
 
 
 def _stretches(data: DataFrame) -> Series:
-    """A name for each stretch of a line without a gap: seaborn would draw over a missing value."""
+    """A name for each unbroken stretch of a line, because seaborn would draw across a missing value."""
     keys = ["line", *(key for key in ("model", "arm", "seed") if key in data)]
     order = data.sort_values([*keys, "layer"])
     gaps = order["value"].isna().groupby([order[key] for key in keys]).cumsum().astype(str)
@@ -114,7 +114,7 @@ def common_default(data: DataFrame) -> bool:
 
 
 def layers(axes: Axes, data: DataFrame) -> None:
-    """The axis of exit layers, from embeddings to the last block; dotted where the default one is the same for all."""
+    """The axis of exit layers, from the embeddings to the last block, with a dotted line at a common default layer."""
     first, last = int(data["layer"].min()), int(data["layer"].max())
     axes.set_xlim(first - 0.5, last + 0.5 + 0.01 * (last - first))
     few = last - first <= 10
@@ -125,7 +125,7 @@ def layers(axes: Axes, data: DataFrame) -> None:
 
 
 def percent(axes: Axes, data: DataFrame) -> None:
-    """An axis of percent from 0, or from the lowest value or limit below it, to 100, with room for markers."""
+    """An axis of percent from 0, or from the lowest value or limit if negative, to 100, with room for markers."""
     lowest = 100 * min(0, data[["value", "low"]].min().min())
     room = 0.05 * (100 - lowest)
     axes.set_ylim(lowest - room, 100 + room)
@@ -133,7 +133,7 @@ def percent(axes: Axes, data: DataFrame) -> None:
 
 
 def legend(figure: Figure, data: DataFrame, looks: dict[str, Look], *more: Line2D) -> None:
-    """One legend above the panels, where it hides no data: the lines, what is thin, dotted or ringed, and `more`."""
+    """One legend above the panels, where it hides no data: the series, the default layer, single seeds, and `more`."""
     handles = []
     for colour, marker, label, dashes in looks.values():
         line = Line2D([], [], color=colour, marker=marker, label=label, linewidth=1.3, markersize=3.4)
@@ -148,7 +148,7 @@ def legend(figure: Figure, data: DataFrame, looks: dict[str, Look], *more: Line2
 
 
 def _columns(handles: list[Line2D], width: float) -> int:
-    """The most columns of a legend (filled one after the other) that fit into a width in inches."""
+    """The largest number of legend columns (filled one after the other) that fit into a width in inches."""
     words = [len(str(handle.get_label())) for handle in handles]
     for columns in range(min(len(words), 4), 1, -1):
         parts = array_split(words, columns)

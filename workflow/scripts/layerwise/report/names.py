@@ -1,4 +1,4 @@
-"""Names for readers, as an experiment's files give them."""
+"""Display names, from an experiment's files."""
 
 from layerwise.report.text import Names
 from layerwise.study.study import Study

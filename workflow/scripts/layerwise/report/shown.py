@@ -1,4 +1,4 @@
-"""The part of the results that a figure or a table shows: one row a series, seed and exit layer, gaps included."""
+"""The part of the results that a figure or a table shows: one row per series, seed and exit layer, gaps included."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ SHOWN = [*SERIES, "seed", *POINT, "layer", "value", "low", "high", "n", "default
 
 
 def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The named metrics at single exit layers, in the order of the subjects, with three columns more.
+    """The named metrics at single exit layers, in the order of the subjects, with three more columns.
 
-    `default` is the default exit layer; `mean` a series' mean over seeds, or its one seed; `complete` is false where a
-    cell gave fewer rows than its like. A planned cell without any is there with n = 0: a gap is seen as a gap.
+    `default` marks the default layer; `mean` marks a series' mean over seeds, or its only seed; `complete` is false if
+    a cell has fewer rows than its peers. A planned cell without rows is included with n = 0, so that gaps show.
     """
     known = metrics["metric"].isin(names) & metrics["model"].isin(listed["model"])
     rows = metrics[known & metrics["layer"].notna() & (metrics["group"] != "Default")]
@@ -31,9 +31,9 @@ def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
 
 
 def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The named probes in the shape of `cells`: `metric` is the probe, `judge` what it is scored by, `dataset` empty.
+    """The named probes in the shape of `cells`: `metric` is the probe, `judge` its score, and `dataset` is empty.
 
-    A probe reads every exit of an encoder, whichever are swept: planned are the layers that some subject has.
+    A probe reads every exit of an encoder, also those that are not swept; planned are the layers of any probed subject.
     Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
     """
     rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
@@ -48,7 +48,7 @@ def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
 
 
 def _planned(listed: pd.DataFrame) -> pd.DataFrame:
-    """Every cell that the experiment plans: series, seed (with `all` where there are several), layer."""
+    """Every cell that the experiment plans: series, seed (and `all` if there are several), layer."""
     rows = []
     for (model, arm), group in listed.groupby(SERIES, sort=False):
         several = len(group) > 1

@@ -1,7 +1,8 @@
-"""How every figure looks: sizes for print, one colour and one marker for each arm or model, names for readers.
+"""How every figure looks: sizes for print, one colour and one marker for each arm or model, display names.
 
-Colours come from the experiment's `palette`, so an arm has the same one everywhere; what has none there takes the next
-of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which all common kinds of colour vision tell apart.
+Colours come from the experiment's `palette`, so an arm has the same colour everywhere. Whatever the palette lacks takes
+the next of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which remain distinct in all common forms of
+colour blindness.
 """
 
 from collections.abc import Iterator
@@ -20,19 +21,19 @@ from layerwise.study.study import Study
 
 # Columns of a two-column A4 page, in inches.
 SINGLE, DOUBLE = 3.4, 7.0
-LETTERS = 18.5  # of text at its usual size, in an inch
+LETTERS = 18.5  # letters per inch, at the usual size of text
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*")
-# Tol's "muted" scheme, which shares no colour with the one above.
+# Tol's "muted" scheme, which shares no colour with Okabe and Ito's.
 CUES = {"item": "#999933", "shallow": "#AA4499", "deep": "#332288", "text": "#117733"}
-ANSWERED = {"answered": "#CC6677"}  # where no judge tells harmful from harmless
+ANSWERED = {"answered": "#CC6677"}  # used where no judge tells harmful from harmless
 OUTCOMES = {"asr": "#882255", "harmless": "#DDCC77", "incoherent": "#BBBBBB", "refusal": "#44AA99"}
 INK, QUIET, WARNING = "#222222", "#8A8A8A", "#B00020"
 
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so text is set alike on every machine
-    "font.size": 7.0,  # of labels and legends too
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so text looks the same on every machine
+    "font.size": 7.0,  # labels and legends included
     **dict.fromkeys(("axes.titlesize", "figure.titlesize"), 7.5),
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
@@ -57,13 +58,13 @@ RC: dict[str, Any] = {
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw inside this block."""
+    """The theme of every figure, for the drawing done inside this block."""
     with sns.axes_style("whitegrid"), matplotlib.rc_context(RC):
         yield
 
 
 class Style:
-    """Names and looks of what an experiment studies."""
+    """Names, colours and markers of what an experiment studies."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -83,7 +84,7 @@ class Style:
         return self._markers[arm or model]
 
     def label(self, model: str, arm: str, shown: list[tuple[str, str]]) -> str:
-        """A series among those shown: its arm, its model, or both where both are needed."""
+        """The label of a series: its arm, its model, or both if the series shown need both."""
         if not arm:
             return self.model(model)
         return arm if len({other for other, _ in shown}) == 1 else f"{self.model(model)}, {arm}"
@@ -95,20 +96,20 @@ class Style:
         return self.study.datasets[id].display
 
     def judge(self, id: str) -> str:
-        """A judge's name; of several that decide together (`refusal+coherence+guard`) all, in the order of asking."""
+        """A judge's name; for several that decide together (`refusal+coherence+guard`), all names in order."""
         return ", then ".join(self.study.judges[one].display for one in id.split("+"))
 
     def cue(self, dataset: str) -> str | None:
-        """The depth of the cue in a data set of the synthetic world; None in any other."""
+        """The depth of the cue in a data set of the synthetic world; None for any other data set."""
         return self.study.datasets[dataset].options.get("cue")
 
     def organisms(self, data: DataFrame) -> bool:
-        """Whether what is shown are organisms, trained by the workflow."""
+        """Whether any of the models shown is an organism."""
         return any(self.study.models[id].organism for id in data["model"].unique())
 
 
 def grid(rows: int, columns: int, width: float, height: float, **shared: Any) -> tuple[Figure, list]:
-    """An empty figure (inches) and its axes, `rows` lists of `columns`; labels can not run into each other."""
+    """An empty figure (size in inches) and its axes, `rows` lists of `columns`; its layout keeps labels apart."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared)
     sns.despine(figure)
@@ -116,9 +117,9 @@ def grid(rows: int, columns: int, width: float, height: float, **shared: Any) ->
 
 
 def title(name: str, data: DataFrame, panels: int = 1) -> str:
-    """A panel's title with the n of a single point, the largest where they differ.
+    """A panel's title with the n of a single point, or the largest n if they differ.
 
-    More panels than four in a row are too narrow for both on one line.
+    With more than four panels in a row, n moves to a second line.
     """
     counts = data.loc[data["seed"] != "all", "n"]
     most = int(counts.max())
@@ -127,7 +128,7 @@ def title(name: str, data: DataFrame, panels: int = 1) -> str:
 
 
 def mark_partial(figure: Figure, data: DataFrame) -> None:
-    """Say above the legend that something is lacking, if the plotted data lack it."""
+    """Say above the legend how many values lack responses, if any do."""
     if not data["complete"].all():
         text = f"PARTIAL: {int((~data['complete']).sum())} of {len(data)} values lack responses"
         (legend,) = figure.legends
@@ -137,8 +138,8 @@ def mark_partial(figure: Figure, data: DataFrame) -> None:
 
 
 def save(figure: Figure, data: DataFrame, path: Path) -> None:
-    """Write PDF, SVG, PNG and the plotted data beside each other; the same figure gives the same bytes."""
-    figure.draw_without_rendering()  # lays the figure out, once for all three
+    """Write PDF, SVG, PNG and the plotted data side by side; the same figure gives the same bytes."""
+    figure.draw_without_rendering()  # computes the layout once, for all three formats
     figure.set_layout_engine("none")
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
     for suffix, metadata in undated.items():

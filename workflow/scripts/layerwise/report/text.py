@@ -1,4 +1,4 @@
-"""How a number reads in a table: rounded, with its interval; shares in percent, differences of shares in points."""
+"""Numbers as text for tables: rounded, with their interval; shares in percent, differences of shares in points."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 class Names(NamedTuple):
-    """Names for readers of models, data sets and judges, by id; and the cue of each data set of the synthetic world."""
+    """Display names of models, data sets and judges, by id; and the cue of each data set of the synthetic world."""
 
     models: Mapping[str, str]
     datasets: Mapping[str, str]
@@ -20,14 +20,14 @@ class Names(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of text, and what a reader must know of them; where there are no rows, why."""
+    """Rows of text, and a note on how to read them; a table without rows says why."""
 
     rows: pd.DataFrame
     note: str
 
 
 def number(value: float, scale: float = 100, digits: int = 1) -> str:
-    """A number times `scale` with a true minus sign; a dash where there is none."""
+    """A number times `scale`, with a true minus sign; a dash for a missing one."""
     if pd.isna(value):
         return MISSING
     text = f"{value * scale:.{digits}f}"
@@ -43,18 +43,18 @@ def estimate(row: pd.Series, scale: float = 100, digits: int = 1) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p value with two significant digits, `< 0.001` where it is smaller."""
+    """A p value with two significant digits; `< 0.001` if it is smaller than that."""
     return MISSING if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def filled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without columns that are empty throughout; gaps become dashes."""
+    """The table without its empty columns, and with a dash in each gap."""
     table = table.astype(object).where(table.notna(), MISSING)
     return table.loc[:, [not table[column].isin(["", MISSING]).all() for column in table]].reset_index(drop=True)
 
 
 def none(why: str) -> Table:
-    """A table without rows says why there are none."""
+    """A table without rows, which says why it has none."""
     return Table(pd.DataFrame({"Note": [why]}), "")
 
 
@@ -72,7 +72,7 @@ def points(value: float) -> str:
 
 
 def bare_points(value: float) -> str:
-    """The same without the word."""
+    """A difference of shares, with its sign but without the word "points"."""
     return points(value).removesuffix(f"{SPACE}points")
 
 

@@ -1,4 +1,4 @@
-"""What a safe model must still do, by exit layer: answer visual questions, and not refuse what is benign."""
+"""VQA accuracy and over-refusal by exit layer: a safe model still answers questions and benign requests."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from layerwise.report.text import Names, share
 INPUTS = ("metrics",)
 WHEN = [("vqa_accuracy", "over_refusal")]
 
-METRICS = {"vqa_accuracy": "Questions answered right", "over_refusal": "Benign requests refused"}
+METRICS = {"vqa_accuracy": "Questions answered correctly", "over_refusal": "Benign requests refused"}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -29,13 +29,13 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "Utility (visual questions answered right) and over-refusal (benign requests refused), by exit layer.",
+        "VQA accuracy (visual questions answered correctly) and over-refusal (benign requests refused), by exit layer.",
         captions.settings(data, style),
     )
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """The range of VQA accuracy over the exits for each series, and the highest over-refusal."""
+    """The range of VQA accuracy across exits for each series, and the highest over-refusal."""
     cells = shown.cells(frames["metrics"], results.studied(subjects), ["vqa_accuracy", "over_refusal"])
     means = cells[cells["mean"]].dropna(subset="value")
     for dataset, rows in means[means["metric"] == "vqa_accuracy"].groupby("dataset", sort=False):
@@ -44,9 +44,9 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
             low = of_series.loc[of_series["value"].idxmin()]
             highest = share(of_series["value"].max())
             said.append(f"{series(low, names)} {share(low['value'])} (exit {low['layer']}) to {highest}")
-        yield f"{names.datasets[dataset]} answered right, lowest to highest over the exits: {'; '.join(said)}."
+        yield f"VQA accuracy on {names.datasets[dataset]}, lowest to highest across exits: {'; '.join(said)}."
     refused = means[means["metric"] == "over_refusal"]
     if len(refused):
         row = refused.loc[refused["value"].idxmax()]
         where = f"exit {row['layer']} on {names.datasets[row['dataset']]}"
-        yield f"Most benign requests are refused by {series(row, names)} at {where}: {share(row['value'])}."
+        yield f"Over-refusal is highest for {series(row, names)}, at {where}: {share(row['value'])}."

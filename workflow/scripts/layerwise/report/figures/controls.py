@@ -1,4 +1,4 @@
-"""Is it the layer, or any unusual prefix? The same weights, given features as they are, rescaled, or reordered."""
+"""Is it the layer, or any unusual prefix? The same weights, given image features unchanged, rescaled or reordered."""
 
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
@@ -12,12 +12,12 @@ WHEN = ["variants", ("refusal", "over_refusal", "vqa_accuracy")]
 METRICS = {
     "refusal": "Harmful requests refused",
     "over_refusal": "Benign requests refused",
-    "vqa_accuracy": "Answered right",
+    "vqa_accuracy": "Questions answered correctly",
 }
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """Rows of the variants, and of the weights that they vary: of each metric, on the first data set that has it."""
+    """Rows of the variants and of the models whose weights they take; each metric on the first data set that has it."""
     variants = subjects[subjects["weights_of"].notna()]
     varied = {(row.weights_of, row.arm, row.seed) for row in variants.itertuples()}
     own = [(row.model, row.arm, row.seed) in varied for row in subjects.itertuples()]
@@ -36,7 +36,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "Controls of the features: the same weights at the same exits, with image features as they are, scaled to the"
+        "Controls of the features: the same weights at the same exits, with image features unchanged, scaled to the"
         " mean norm of the default layer's, or with their patches in another order.",
         captions.settings(data, style),
     )

@@ -1,6 +1,6 @@
-"""Dose and response: the later the deep cue forms in the encoder, the later the exit at which hazards are told apart.
+"""Dose and response: the depth at which the deep cue forms in the encoder, and the exit that tells hazards apart.
 
-The dose is the number of encoder blocks frozen while the cue is learned; the response is refusal gap, the share of
+The dose is the number of encoder blocks frozen while the cue is learned. The response is the refusal gap: the share of
 hazards refused minus the share of their benign twins refused.
 """
 
@@ -34,7 +34,7 @@ READABLE: dict[str, Any] = {
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """Refusal gap and deep-cue probe at each dose, the seed that all doses share, with the column `dose`."""
+    """Refusal gap and deep-cue probe at each dose, for the seed that all doses share, with the column `dose`."""
     compared = results.doses(subjects)
     found = pd.concat(
         [
@@ -47,7 +47,7 @@ def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
 
 
 def onsets(data: DataFrame) -> dict[int, int]:
-    """At each dose the first exit layer whose features show the deep cue; a dose at which none does is left out."""
+    """The first exit layer at which the deep cue is readable, by dose; doses without such a layer are left out."""
     probes = data[data["metric"] == "deep"].groupby("dose")
     found = {int(dose): results.first_exit(rows, results.ONSET) for dose, rows in probes}
     return {dose: layer for dose, layer in found.items() if layer is not None}
@@ -71,7 +71,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
     begins = onsets(data)
     for i, (dose, look) in enumerate(looks.items()):
         if (layer := begins.get(int(dose))) is not None:
-            at = layer + 0.25 * (i - (len(looks) - 1) / 2)  # side by side, where two doses share an onset
+            at = layer + 0.25 * (i - (len(looks) - 1) / 2)  # side by side if two doses share an onset
             axes.plot(at, 1.04, transform=axes.get_xaxis_transform(), color=look.colour, **READABLE)
     readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue readable (AUC ≥ {results.ONSET})")
     lines.legend(figure, found, looks, readable)
@@ -83,15 +83,16 @@ def caption(data: DataFrame, style: Style) -> str:
     doses, begins = sorted(data["dose"].unique()), onsets(data)
     said = ", ".join(f"{dose} blocks: {f'exit {begins[dose]}' if dose in begins else 'no exit'}" for dose in doses)
     return captions.join(
-        f"Dose and response, arm {data['arm'].iloc[0]}: the depth at which the deep cue forms (number of encoder blocks"
-        " frozen while it is learned) against refusals of hazards minus refusals of their benign twins. Triangles: the"
-        f" first exit whose deep-cue probe reaches an AUC of {results.ONSET} ({said}).",
+        f"Dose and response, arm {data['arm'].iloc[0]}. Dose: the depth at which the deep cue forms, as the number of"
+        " encoder blocks frozen while it is learned. Response: the refusal gap, refusals of hazards minus refusals of"
+        f" their benign twins. Triangles: the first exit at which the deep-cue probe reaches an AUC of {results.ONSET}"
+        f" ({said}).",
         captions.settings(data[data["metric"] == "refusal_gap"], style, unit="pairs"),
     )
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """At each dose where the deep cue becomes readable and where it is acted on."""
+    """For each dose, the exit at which the deep cue becomes readable, and the one at which it is acted on."""
     compared = results.doses(subjects)
     read = shown.probed(frames["probes"], compared, ["deep"])
     acts = shown.cells(frames["metrics"], compared, ["refusal_gap"])
@@ -99,6 +100,6 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
         readable, told = (rows[rows["model"].isin(of_dose["model"])] for rows in (read, acts))
         for _, rows in told[told["dataset"].map(names.cues).eq("deep")].groupby("dataset", sort=False):
             yield (
-                f"{frozen:.0f} frozen blocks: readable first at {exits(readable, results.ONSET)}, refusal gap"
-                f" first reaches {number(TOLD_APART, digits=0)} points at {exits(rows, TOLD_APART)}."
+                f"With {frozen:.0f} frozen blocks the cue is first readable at {exits(readable, results.ONSET)}; the"
+                f" refusal gap first reaches {number(TOLD_APART, digits=0)} points at {exits(rows, TOLD_APART)}."
             )

@@ -1,4 +1,4 @@
-"""How far the projected image features of each exit layer lie from those of the default one: direction and length."""
+"""How far the projected image features of each exit layer lie from the default layer's, in direction and in length."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from layerwise.report.text import Names, plain
 INPUTS = ("probes",)
 WHEN = ["probed", "images"]
 
-PROBES = {"drift_cosine": "Cosine with default's", "drift_norm": "Norm over default's"}
+PROBES = {"drift_cosine": "Cosine with default", "drift_norm": "Norm / default norm"}
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
@@ -41,19 +41,20 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "Projected image features of each exit layer against the default layer's: mean cosine, mean ratio of norms.",
+        "Projected image features of each exit layer compared with the default layer's: mean cosine and mean ratio of"
+        " norms.",
         captions.settings(data, style, unit="images", scale=1, points=""),
     )
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """How far the features of other exits lie from the default exit's, at least and at most."""
+    """The smallest and the largest distance of the other exits' features from the default layer's."""
     cells = shown.probed(frames["probes"], results.studied(subjects), ["drift_cosine", "drift_norm"])
     cells = cells[cells["mean"] & ~cells["default"]].dropna(subset="value")
     for metric, name in (("drift_cosine", "mean cosine"), ("drift_norm", "mean ratio of norms")):
         for _, rows in cells[cells["metric"] == metric].groupby(results.SERIES, sort=False):
             low, high = rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]
             yield (
-                f"{series(low, names)}: over the other exits the {name} with the default exit's features lies between"
-                f" {plain(low['value'])} (exit {low['layer']}) and {plain(high['value'])} (exit {high['layer']})."
+                f"{series(low, names)}: at the other exits the {name} to the default layer's features ranges from"
+                f" {plain(low['value'])} (exit {low['layer']}) to {plain(high['value'])} (exit {high['layer']})."
             )

@@ -58,7 +58,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 
 def _stack(axes: Axes, own: DataFrame) -> None:
-    """One bar a layer, in percent; whiskers for the lowest outcome from below and for refusal from above."""
+    """One bar per layer, in percent; whiskers for the lowest outcome from below and for refusal from above."""
     table = own[own["mean"]].pivot(index="layer", columns="metric", values=["value", "low", "high"]) * 100
     at = table.index.astype(float)
     stacked = _stacked(own)
@@ -69,7 +69,7 @@ def _stack(axes: Axes, own: DataFrame) -> None:
             [(x - WIDTH / 2, low), (x - WIDTH / 2, high), (x + WIDTH / 2, high), (x + WIDTH / 2, low)]
             for x, low, high in zip(at, bottom, top, strict=True)
         ]
-        # One artist for all layers: a rectangle for each bar would take twice the time of everything else.
+        # One artist for all layers: drawing each bar as a rectangle would take twice as long as everything else.
         bars = PolyCollection(
             corners, facecolor=COLOURS[outcome], hatch=_hatch(outcome), edgecolor="white", linewidth=0.4
         )
@@ -84,18 +84,18 @@ def _stack(axes: Axes, own: DataFrame) -> None:
 
 
 def _stacked(data: DataFrame) -> list[str]:
-    """The outcomes that the judges tell apart, from below; `answered` is the first where none tells what is harmful."""
+    """The outcomes that the judges distinguish, from the bottom up; `answered` comes first if no judge knows harm."""
     return [outcome for outcome in COLOURS if outcome in set(data["metric"])]
 
 
 def _hatch(outcome: str) -> str | None:
-    """A second mark for the outcome that is no answer at all, so that grey is not all it has."""
+    """Hatching for incoherent responses, so that grey alone does not mark them."""
     return "/////" if outcome == "incoherent" else None
 
 
 def caption(data: DataFrame, style: Style) -> str:
     lowest = OUTCOME_OF[_stacked(data)[0]]
-    answers = "compliance with the harm, an answer that is not the harm"
+    answers = "compliance with the harm, a harmless answer"
     if lowest == "answered":
         answers = "an answer (no judge here calls it harmful or harmless)"
     return captions.join(
@@ -105,7 +105,7 @@ def caption(data: DataFrame, style: Style) -> str:
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """Where the outcomes differ most from those at the default layer."""
+    """The series, exit layer and data set whose outcomes differ most from those at the default layer."""
     cells = shown.cells(frames["metrics"], tuned(subjects), ["answered", "asr", "harmless", "incoherent", "refusal"])
     table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
@@ -120,6 +120,6 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
     here, there = others.loc[distance.idxmax()], base.loc[(model, arm, dataset)]
     said = ", ".join(f"{OUTCOME_OF[name]} {share(there[name])} to {share(here[name])}" for name in here.index)
     yield (
-        f"From the default exit to another the outcomes differ most for {arm or names.models[model]} at exit {layer} on"
-        f" {names.datasets[dataset]}: {said}."
+        f"Outcomes change most, from the default layer to another exit, for {arm or names.models[model]} at exit"
+        f" {layer} on {names.datasets[dataset]}: {said}."
     )

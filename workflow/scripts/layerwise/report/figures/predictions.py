@@ -1,4 +1,4 @@
-"""The registered predictions and how they came out: a cell for each prediction, arm and seed."""
+"""The registered predictions and their outcomes: a field for each prediction, arm and seed."""
 
 import math
 import textwrap
@@ -19,7 +19,7 @@ from layerwise.report.text import Names
 INPUTS = ("predictions",)
 WHEN = ["trained"]
 
-# A word and a sign for each outcome, so that nothing hangs on the colour.
+# A sign for each outcome, so that nothing depends on the colour alone.
 OUTCOMES = {
     "holds": ("✓", "#A6DBD0"),
     "fails": ("✗", "#E9A3AB"),
@@ -33,7 +33,8 @@ def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
     table = frames["predictions"][COLUMNS]
     if table.empty:
         raise InputError(
-            "predictions.csv has no rows: predictions are of models trained here. Do not ask for this figure here."
+            "predictions.csv has no rows: predictions are about models trained here, and this experiment has none."
+            " Do not ask for the figure `predictions` here."
         )
     return table
 
@@ -73,7 +74,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 
 def measured(cell: dict) -> str:
-    """The deciding number beside its threshold: percent or points, or steps of the dose."""
+    """The deciding number and its threshold: in percent or points, or in steps of the dose."""
     if cell["value"] != cell["value"]:
         return ""
     if cell["prediction"] == "P5":
@@ -85,15 +86,15 @@ def caption(data: DataFrame, style: Style) -> str:
     quantities = data.drop_duplicates("prediction").set_index("prediction")["quantity"]
     said = "; ".join(f"{prediction}: {quantity}" for prediction, quantity in quantities.sort_index().items())
     return captions.join(
-        "The registered predictions, seed by seed. Below each outcome the number that decides and, in parentheses, its"
-        f" threshold, in percent or points ({said}). Not able: the model failed an ability gate, so its numbers are"
-        " not read. Empty: not asked of that seed.",
+        "The registered predictions, seed by seed. Each outcome is followed by the number that decides it and, in"
+        f" parentheses, the threshold, in percent or points ({said}). Not able: the model failed an ability gate, so"
+        " its numbers are not read. Empty: the prediction does not apply to that seed.",
         captions.subjects(data, style),
     )
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """How often each prediction holds, fails, or is not read."""
+    """How often each prediction has each outcome."""
     table = frames["predictions"].sort_values(["prediction", "arm"], kind="stable")
     for (prediction, arm), rows in table.groupby(["prediction", "arm"], sort=False):
         counts = rows["outcome"].value_counts()

@@ -1,6 +1,6 @@
 """What is readable where: linear probes of each exit layer's features, above the refusal gap at the same exits.
 
-Refusal gap is the share of hazards refused minus the share of their benign twins refused.
+The refusal gap is the share of hazards refused minus the share of their benign twins refused.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ PROBES = {
 
 
 def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
-    """Probes and refusal gap of the organisms that were probed; where several arms were, of the first."""
+    """Probes and refusal gap of the probed organisms; of the first arm if several were probed."""
     probed = results.studied(subjects)
     probed = probed[probed["name"].isin(frames["probes"]["subject"])]
     probed = probed[probed["arm"] == probed["arm"].iloc[0]]
@@ -56,21 +56,21 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "What is readable where. Above: the item and the two cues, read by linear probes from the features of each exit"
-        " layer (dashed: chance for AUC). Below: refusals of hazards minus refusals of their benign twins, at the same"
-        f" exits, for {', '.join(dict.fromkeys(data['arm']))}.",
+        "What is readable where. Above: how well linear probes read the item and the two cues from the features of each"
+        " exit layer (dashed: chance for AUC). Below: the refusal gap, refusals of hazards minus refusals of their"
+        f" benign twins, at the same exits, for {', '.join(dict.fromkeys(data['arm']))}.",
         captions.settings(data, style, unit="images or pairs"),
     )
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """From which exit on the cues can be read, and from which on hazards are told from their twins."""
+    """The first exit at which each cue is readable, and the first at which hazards are told from their twins."""
     studied = results.studied(subjects)
     probed = studied[studied["name"].isin(frames["probes"]["subject"])]
     read = shown.probed(frames["probes"], probed, ["shallow", "deep"])
     for probe, rows in read.groupby("metric", sort=False):
-        yield f"The {probe} cue is readable (AUC ≥ {results.ONSET}) first at {exits(rows, results.ONSET)}."
+        yield f"The {probe} cue is first readable (AUC ≥ {results.ONSET}) at {exits(rows, results.ONSET)}."
     acts = shown.cells(frames["metrics"], probed, ["refusal_gap"])
     for dataset, rows in acts.groupby("dataset", sort=False):
         half = f"{number(TOLD_APART, digits=0)} points"
-        yield f"{names.datasets[dataset]}: refusal gap first reaches {half} at {exits(rows, TOLD_APART)}."
+        yield f"{names.datasets[dataset]}: the refusal gap first reaches {half} at {exits(rows, TOLD_APART)}."

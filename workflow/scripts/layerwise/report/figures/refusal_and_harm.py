@@ -1,6 +1,6 @@
-"""Harmful share and refusal of harmful prompts, by exit layer, for each arm or model and each data set.
+"""Attack success rate and refusal of harmful prompts, by exit layer, for each arm or model and each data set.
 
-Where no judge tells what is harmful, the share that is answered stands in the harmful share's place.
+Where no judge recognises harm, the share answered takes the place of the attack success rate.
 """
 
 from collections.abc import Iterator
@@ -53,23 +53,23 @@ def caption(data: DataFrame, style: Style) -> str:
 def _above(data: DataFrame) -> str:
     if "asr" in set(data["metric"]):
         return "complied with (above)"
-    return "answered (above: neither refused nor incoherent; no judge here calls an answer harmful or harmless)"
+    return "answered (above: neither refused nor incoherent; no judge here tells harmful from harmless answers)"
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """Where the harmful share, or the one answered, differs most from that at the default layer, on each data set."""
+    """On each data set, the series and exit whose attack success rate, or share answered, differs most from default."""
     cells = shown.cells(frames["metrics"], tuned(subjects), ["asr", "answered", "refusal"])
     refusals = cells[(cells["metric"] == "refusal") & cells["default"] & cells["mean"]]
     if (refusals["value"] < REFUSES).all():
-        yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default exit."
+        yield f"No aligned model refuses {share(REFUSES)} of harmful prompts at its default layer."
     acts = cells[cells["metric"] != "refusal"]
-    what = "harmful share" if acts["metric"].eq("asr").any() else "share answered"
+    what = "attack success rate" if acts["metric"].eq("asr").any() else "share answered"
     for dataset, rows in changes(acts).groupby("dataset", sort=False):
         sizes = rows["change"].abs()
         row = rows.loc[sizes.idxmax()]
         rest = sizes.drop(sizes.idxmax())
-        others = f"; for the others by at most {number(rest.max())} points" if len(rest) else ""
+        others = f"; for the others, by at most {number(rest.max())} points" if len(rest) else ""
         yield (
-            f"{names.datasets[dataset]}: against the default exit ({row['default_layer']}) the {what} differs"
-            f" most for {series(row, names)}, at exit {row['layer']}, {change(row, frames.get('paired'))}{others}."
+            f"{names.datasets[dataset]}: the {what} differs most from the default layer ({row['default_layer']}) for"
+            f" {series(row, names)} at exit {row['layer']}, {change(row, frames.get('paired'))}{others}."
         )

@@ -42,11 +42,11 @@ def caption(data: DataFrame, style: Style) -> str:
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """Where the mean toxicity differs most from that at the default layer, judge by judge."""
+    """For each judge, the series, exit and data set whose mean toxicity differs most from the default layer's."""
     found = changes(shown.cells(frames["metrics"], results.studied(subjects), ["toxicity"]))
     for judge, rows in found.groupby("judge", sort=False):
         row = rows.loc[rows["change"].abs().idxmax()]
         yield (
-            f"Mean toxicity ({names.judges[judge]}, times 100) differs most from the default exit for"
+            f"Mean toxicity × 100 ({names.judges[judge]}) differs most from the default layer for"
             f" {series(row, names)} at exit {row['layer']} on {names.datasets[row['dataset']]}, {change(row)}."
         )

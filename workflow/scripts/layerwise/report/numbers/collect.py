@@ -1,4 +1,4 @@
-"""Result files in, numbers by key out: value, text, n, low, high, source (file and line) and the rule that made it."""
+"""Numbers by key, from result files: value, text, n, low, high, source (file and line) and the rule that made it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -17,14 +17,14 @@ Record = dict[str, Any]
 
 
 def record(value: Any, text: str, source: str, rule: str, row: dict | None = None) -> Record:
-    """One number; `row` has its n and its limits, where there are any."""
+    """One number; `row` provides n and the limits, if there are any."""
     row = {} if row is None else row
     limits = {key: _plain(row.get(key)) for key in ("n", "low", "high")}
     return {"value": _plain(value), "text": text, **limits, "source": source, "rule": rule}
 
 
 def _plain(value: Any) -> Any:
-    """A number as JSON has it: no NaN, no numpy; seven digits, which is more than any result has."""
+    """A number that JSON can hold: no NaN, no numpy; seven digits, more than any result has."""
     if isinstance(value, str | list | None) or pd.isna(value):
         return value if isinstance(value, str | list) else None
     whole = isinstance(value, int | np.integer) or (float(value).is_integer() and abs(value) > 1)
@@ -35,7 +35,7 @@ FORMATS = {"share": share, "points": points, "score": number}
 
 
 def of_whom(listed: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
-    """The names for each model, arm and seed: one seed's own; where it is a mean or the only seed, the series' too."""
+    """The names for each model, arm and seed: a seed has its own; a mean or an only seed also has the series' name."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for (model, arm), subjects in listed.groupby(results.SERIES, sort=False):
         main = listed.loc[listed["arm"] == arm, "model"].iloc[0]
@@ -48,7 +48,7 @@ def of_whom(listed: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
 
 
 def lines(table: pd.DataFrame) -> Iterator[tuple[int, dict]]:
-    """The rows of a file, each with its line there."""
+    """The rows of a file, each with its line number."""
     return enumerate(table.to_dict("records"), start=2)
 
 
@@ -94,7 +94,7 @@ def probes(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[t
 
 
 def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator[tuple[str, Record]]:
-    """Judges over all exits: against the truth, against each other, on controls; and against people."""
+    """Judges over all exits, compared with the truth, with each other and with people; and on controls."""
     for name, keys, metrics_of in (
         ("validity", ["judge", "label"], {"precision": share, "recall": share}),
         ("agreement", ["first", "second", "claim"], {"agreement": share, "kappa": plain}),
@@ -117,7 +117,7 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
 
 
 def organisms(frames: dict[str, pd.DataFrame], listed: pd.DataFrame, sources: dict) -> Iterator[tuple[str, Record]]:
-    """Ability gates (`gate`, `able`) and predictions (`prediction`: its outcome, with the number that decides)."""
+    """Ability gates (`gate`, `able`) and predictions (`prediction`: the outcome, with the number that decides it)."""
     names = {(one.model, one.arm, one.seed): one.name for one in listed.itertuples()}
     for line, row in lines(frames.get("gates", pd.DataFrame())):
         key = ".".join(filter(None, ["gate", row["subject"], row["gate"], row["dataset"]]))
@@ -155,13 +155,13 @@ def settings(frames: dict[str, pd.DataFrame], spec: dict, source: str) -> Iterat
 
 
 def layer_list(layers: list[int]) -> str:
-    """`0 to 8`, or each by itself where some are left out."""
+    """`0 to 8`, or a list if some layers are left out."""
     whole = list(layers) == list(range(layers[0], layers[-1] + 1)) and len(layers) > 2
     return f"{layers[0]} to {layers[-1]}" if whole else ", ".join(map(str, layers))
 
 
 def collect(frames: dict[str, pd.DataFrame], spec: dict, sources: dict[str, str]) -> dict[str, Record]:
-    """All numbers by key; `sources` has the path of each frame. A key that would stand for two numbers is a bug."""
+    """All numbers by key; `sources` holds the path of each frame. Two numbers with one key are a bug."""
     listed = results.subjects(spec["subjects"])
     known = described(spec["metrics"])
     parts = [metrics(frames["metrics"], listed, sources["metrics"], known), settings(frames, spec, sources["metrics"])]
@@ -173,13 +173,13 @@ def collect(frames: dict[str, pd.DataFrame], spec: dict, sources: dict[str, str]
     numbers: dict[str, Record] = {}
     for part in parts:
         for key, one in part:
-            assert key not in numbers, f"two numbers of the key {key}"
+            assert key not in numbers, f"two numbers with the key {key}"
             numbers[key] = one
     return numbers
 
 
 def found_in_words(findings: Iterable[Path]) -> dict[str, Record]:
-    """What figures and tables show in words, under the keys `seen.<name>`: of two of one name the first figure's."""
+    """The findings of figures and tables, under the keys `seen.<name>`; if two share a name, the first one counts."""
     found: dict[str, Record] = {}
     for path in findings:
         name = path.name.removesuffix(".finding.txt")

@@ -23,5 +23,8 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         found.append(row | {"n": str(whole.loc["agreement", "n"])})
     if not found:
         return none("No two judges of this experiment can make the same claim.")
-    note = "Same responses, over all models and exits [95 % interval]; a dash where a judge never decides differently."
+    note = (
+        "Both judges on the same responses, over all models and exits [95 % interval]; a dash where one of them gives"
+        " every response the same label."
+    )
     return Table(filled(pd.DataFrame(found)), note)

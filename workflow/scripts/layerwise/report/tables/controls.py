@@ -1,4 +1,4 @@
-"""What each judge says of responses that are no answers."""
+"""What each judge says of responses that answer nothing."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ WHEN = ()
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """What each judge says of responses that are no answers."""
+    """What each judge says of responses that answer nothing."""
     found = []
     for (judge, control), cells in frames["controls"].groupby(["judge", "control"], sort=False):
         shares = cells[cells["metric"] == "share"].sort_values("value", ascending=False, kind="stable")
@@ -25,4 +25,4 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         )
     if not found:
         return none("No judge of this experiment was tried on controls.")
-    return Table(filled(pd.DataFrame(found)), "Each judge on responses that answer nothing, and on a plain refusal.")
+    return Table(filled(pd.DataFrame(found)), "Each judge on responses that answer nothing and on a plain refusal.")

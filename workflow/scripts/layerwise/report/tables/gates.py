@@ -1,4 +1,4 @@
-"""Ability gates: what each model that was trained here can do at its default layer."""
+"""Ability gates: what each model trained here can do at its default layer."""
 
 import pandas as pd
 
@@ -7,10 +7,10 @@ from layerwise.report.text import MISSING, Names, Table, estimate, filled, none,
 
 INPUTS = ("gates",)
 WHEN = ["trained"]
-# Gates that are a largest allowed value; all others are a smallest.
+# Gates that set an upper limit; all others set a lower one.
 AT_MOST = ("over_refusal", "deep_probe_early")
 GATES = {
-    "vqa_accuracy": "Questions answered right",
+    "vqa_accuracy": "VQA accuracy",
     "refusal": "Hazards refused",
     "over_refusal": "Twins refused",
     "item_probe": "Item probe (accuracy)",
@@ -21,7 +21,7 @@ KEYS = ["model", "arm", "gate", "dataset"]
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """Each ability gate of each organism: a column for each seed."""
+    """Each ability gate of each model trained here, with a column per seed."""
     found: dict[tuple, dict[str, str]] = {}
     for row in frames["gates"].to_dict("records"):
         sign = "≤" if row["gate"] in AT_MOST else "≥"
@@ -39,6 +39,9 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         passed = MISSING if pd.isna(row["passed"]) else "passed" if row["passed"] in (True, "True") else "FAILED"
         line[f"Seed {row['seed']}"] = f"{estimate(row)} {passed}" if passed != MISSING else "not tried"
     if not found:
-        return none("Gates are of organisms; this experiment has none.")
-    note = "In percent [95 % interval]. Who fails one is not able; where gates count, its numbers are not read."
+        return none("Ability gates apply to models trained here; this experiment has none.")
+    note = (
+        "In percent [95 % interval]. A model that fails a gate is not able; where gates count, predictions do not read"
+        " its numbers."
+    )
     return Table(filled(pd.DataFrame(found.values())), note)

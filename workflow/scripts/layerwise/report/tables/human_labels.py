@@ -15,13 +15,13 @@ LABELLED = {
     "recall": "Recall",
     "recall_declined": "Recall, declined",
     "f1": "F1",
-    "accuracy": "Right",
-    "majority": "Commoner label",
+    "accuracy": "Accuracy",
+    "majority": "Majority label",
 }
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """What each judge of refusal is worth on the responses that people have labelled, half by half."""
+    """How well each judge of refusal does on responses that people have labelled, half by half."""
     found = []
     for (judge, half), cells in frames["human_labels"].groupby(["judge", "half"], sort=False):
         measured = cells.set_index("metric")
@@ -31,20 +31,20 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     if not found:
         return none("No judge of this experiment tells refusals from answers.")
     note = (
-        "In percent [95 % interval: Wilson's, of F1 a bootstrap]. The training half was there when the judges were"
-        " made, the other was not. People also called it a refusal when another question was answered; declined:"
-        " without the refusals whose very words they called an answer to another request. Commoner label: right by"
-        " always saying that."
+        "In percent [95 % interval: Wilson; bootstrap for F1]. The judges were written with the training half at hand,"
+        " without the other. People also labelled it a refusal when a response answered another question. Recall,"
+        " declined: without those refusals whose exact words they labelled an answer to another request. Majority"
+        " label: accuracy of always giving the more common label."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """What each judge of refusal is worth on the labelled responses that were held out."""
+    """Precision and recall of each judge of refusal on the labelled responses that were held out."""
     table = frames["human_labels"]
     for judge, rows in table[table["half"] == "test"].groupby("judge", sort=False):
         value = rows.set_index("metric")["value"].map(share)
         yield (
-            f"{names.judges[judge]}, on the half that was held out: precision {value['precision']}, recall"
+            f"{names.judges[judge]} on the held-out half: precision {value['precision']}, recall"
             f" {value['recall']} ({value['recall_declined']} without answers to another request)."
         )

@@ -26,17 +26,18 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         found.append(row)
     if not found:
         return none(
-            "No judge of this experiment knows the truth, so none is held against it; see agreement and controls."
+            "No judge of this experiment knows the truth, so there is none to compare with; see agreement and controls."
         )
     note = (
-        "In percent [95 % interval], over all models and exits; lowest: at which exit layer. Precision: share of the"
-        " responses given the label that truly are so; recall: share of those that truly are so given the label."
+        "In percent [95 % interval], over all models and exits; lowest: at a single exit layer. Precision: of the"
+        " responses given the label, the share that deserve it. Recall: of the responses that deserve the label, the"
+        " share given it."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
 
 def _lowest(rows: pd.DataFrame) -> str:
-    """The lowest value at a single exit layer, and which."""
+    """The lowest value at a single exit layer, with that layer."""
     rows = rows[rows["layer"].notna()].dropna(subset="value")
     if rows.empty:
         return MISSING

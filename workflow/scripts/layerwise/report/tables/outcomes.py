@@ -1,4 +1,4 @@
-"""Every metric at the default layer and by group of layers."""
+"""Every metric at the default layer and in each group of layers."""
 
 import pandas as pd
 
@@ -35,15 +35,15 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
                 }
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
-        "Shares in percent. A group is the mean over its exit layers; exit 0 is in none, the default layer also in its"
-        " own group. [95 % interval], or with several seeds their mean (smallest to largest); n: responses to one kind"
-        " of prompt × seeds."
+        "Shares in percent [95 % interval]; with several seeds, their mean (smallest to largest). Early, Middle and"
+        " Late are means over the exit layers of a third of the encoder; exit 0 belongs to none of them, and the"
+        " default layer also counts in its third. n: responses to one kind of prompt × seeds."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
 
 def _metric(cells: pd.DataFrame, metric: str, names: Names) -> str:
-    """One metric of one group; where several judges measure it, each with its name."""
+    """One metric in one group; if several judges measure it, each value with its judge's name."""
     rows = cells[cells["metric"] == metric]
     texts = [(names.judges.get(row["judge"], row["judge"]), estimate(row)) for _, row in rows.iterrows()]
     return "; ".join(f"{judge}: {text}" if len(texts) > 1 else text for judge, text in texts) or MISSING

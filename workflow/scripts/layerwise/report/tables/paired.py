@@ -1,4 +1,4 @@
-"""Each exit layer against the default one, prompt by prompt."""
+"""Each exit layer compared with the default layer, prompt by prompt."""
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ WHEN = ()
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """Each exit layer less the default layer, the same prompts at both: a column for each seed."""
+    """Each exit layer minus the default layer, on the same prompts, with columns per seed."""
     keys = ["model", "arm", "dataset", "metric", "layer"]
     found: dict[tuple, dict[str, str]] = {}
     for _, row in frames["paired"].iterrows():
@@ -29,8 +29,8 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     if "n" in table:
         table = table[[column for column in table if column != "n"] + ["n"]]
     note = (
-        "Share at an exit layer less the share at the default one, in points [95 % interval]; b prompts positive at"
-        " this layer alone, c at the default layer alone; exact McNemar test, Holm's correction over the layers of one"
-        " model, data set and metric."
+        "Difference: share at the exit layer minus share at the default layer, in points [95 % interval]. b: prompts"
+        " positive at this layer only; c: at the default layer only. p: exact McNemar test, Holm-corrected over the"
+        " layers of one model, data set and metric."
     )
     return Table(filled(table), note)

@@ -1,4 +1,4 @@
-"""Registered predictions and how they came out, seed by seed."""
+"""Registered predictions and their outcomes, seed by seed."""
 
 import pandas as pd
 
@@ -10,10 +10,10 @@ WHEN = ["trained"]
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """Each registered prediction in each seed: outcome, the number that decides, and the rest in words."""
+    """Each registered prediction in each seed: its outcome, the number that decides it, and details in words."""
     table = frames["predictions"]
     if table.empty:
-        return none("Predictions are of organisms; this experiment has none.")
+        return none("Predictions are about models trained here; this experiment has none.")
     rows = [
         {
             "Prediction": row["prediction"],
@@ -33,5 +33,5 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
 
 
 def _decides(row: dict, key: str) -> str:
-    """The deciding number or its threshold: percent or points, of a dose and response a count of steps."""
+    """The deciding number or its threshold: in percent or points; for dose and response, a count of steps."""
     return number(row[key], 1, 0) if row["prediction"] == "P5" else number(row[key])

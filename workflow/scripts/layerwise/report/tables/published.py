@@ -1,4 +1,4 @@
-"""The numbers that the original study prints, beside those measured here."""
+"""The original study's numbers beside those measured here."""
 
 import pandas as pd
 
@@ -8,12 +8,12 @@ from layerwise.vocabulary import GROUPS
 
 INPUTS = ("published", "metrics")
 WHEN = ()
-# The paper's quantity, and the metric that measures it here: its rate of attacks that succeed is a guard's.
+# Each quantity of the original study, and the metric that measures it here: its ASR is what a guard calls unsafe.
 QUANTITIES = {"asr": ("ASR (%)", "asr_guard"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
-    """Each number of the paper's Table 2 whose model and test set this experiment has: published, measured, agrees?"""
+    """Each number of the original Table 2 with a model and test set of this experiment: published, measured, agrees?"""
     known = {subject["id"] for subject in spec["subjects"]}
     lines = [
         line
@@ -26,7 +26,8 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         trained = any(subject["arm"] for subject in spec["subjects"])
         which = "models trained here" if trained else "other models or test sets"
         return none(
-            f"Nothing is comparable: the paper's Table 2 is of {theirs}, this experiment studies {which} ({ours})."
+            f"Nothing is comparable: Table 2 of the original study covers {theirs}; this experiment studies {which}"
+            f" ({ours})."
         )
     found = []
     for line in lines:
@@ -38,15 +39,15 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
             found.append(about | measured_text(line["original"][quantity], measured, quantity))
             found[-1]["Published after L-PPO"] = number(line["after"][quantity], 1, 2)
     note = (
-        "Agrees: the published number lies in the 95 % interval of the measured one. Toxicity is measured by another"
-        " instrument (Detoxify for Perspective API), the reward and models after L-PPO not at all. Average: mean of the"
-        " three groups."
+        "Agrees: the published number lies within the 95 % interval of the measured one. Toxicity is measured with"
+        " another instrument (Detoxify instead of Perspective API); the reward, and models after L-PPO, are not"
+        " measured. Average: mean of the three groups."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
 
 def measured_text(published: float, measured: dict | None, quantity: str) -> dict[str, str]:
-    """Measured, interval, n and whether they agree, as text; only for the attack success rate can they agree."""
+    """Measured value, interval, n and agreement, as text; agreement is defined for the attack success rate alone."""
     if measured is None:
         return {"Measured": "not measured", "95 % interval": MISSING, "n": MISSING, "Agrees": MISSING}
     value, low, high = (100 * measured[key] for key in ("value", "low", "high"))
@@ -60,7 +61,7 @@ def measured_text(published: float, measured: dict | None, quantity: str) -> dic
 
 
 def _measured(metrics: pd.DataFrame, line: dict, metric: str | None) -> dict | None:
-    """The measured value of a group, or of the mean of all three groups (without an interval)."""
+    """The measured value of a group, or the mean of all three groups (without an interval)."""
     rows = metrics[(metrics["model"] == line["model"]) & (metrics["dataset"] == line["test_set"])]
     rows = rows[(rows["metric"] == metric) & rows["layer"].isna()].drop_duplicates("group").set_index("group")
     if line["group"] in rows.index:
