@@ -194,7 +194,7 @@ class Specs:
                 {
                     subject.arm
                     for subject in self.study.subjects
-                    if subject.aligned and subject.model.arms[subject.arm].exits != "none"
+                    if subject.arm is not None and subject.aligned and subject.model.arms[subject.arm].exits != "none"
                 }
             ),
         )
