@@ -10,6 +10,7 @@ from layerwise.errors import InputError
 from layerwise.study import loading
 from layerwise.study.arms import Arm, lineage, seed_of
 from layerwise.study.config import Model
+from layerwise.study.study import Subject
 from layerwise.study.yamlfile import read
 
 BASE = {"method": "pretrain", "exits": "all"}
@@ -150,7 +151,7 @@ def subjects(tmp_path):
     for folder in ("models", "datasets", "judges"):
         (tmp_path / folder).symlink_to(ROOT / "config" / folder)
 
-    def studied(*models: dict, probes: dict | None = None) -> list[loading.Subject]:
+    def studied(*models: dict, probes: dict | None = None) -> list[Subject]:
         changed = {"models": list(models), "seeds": [11, 12], "palette": {}, "probes": probes or {}}
         (tmp_path / "trial.yaml").write_text(yaml.safe_dump(values | changed))
         return loading.load(tmp_path / "trial.yaml").subjects

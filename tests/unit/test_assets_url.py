@@ -107,7 +107,7 @@ def test_a_server_without_resume_sends_the_whole(server, tmp_path, monkeypatch):
 def test_one_process_at_a_time_fetches_an_asset(server, monkeypatch):
     held = []
 
-    def download(source, target):
+    def download(address, sha256, target):
         other = os.open(target.parent, os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,10 +11,10 @@ from layerwise.study.sources import Source
 class Shape(Settings):
     """The transformer of one side of an organism."""
 
-    blocks: Positive
-    width: Positive
-    mlp: Positive
-    heads: Positive
+    blocks: Positive = Field(description="Transformer blocks.")
+    width: Positive = Field(description="Hidden size.")
+    mlp: Positive = Field(description="Size of the feed-forward layer.")
+    heads: Positive = Field(description="Attention heads.")
 
     @model_validator(mode="after")
     def heads_divide_width(self) -> Self:
