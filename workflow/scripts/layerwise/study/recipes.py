@@ -8,22 +8,12 @@ from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settin
 from layerwise.study.sources import Source
 
 
-class Shape(Settings):
-    """The transformer of one side of an organism."""
-
-    blocks: Positive = Field(description="Transformer blocks.")
-    width: Positive = Field(description="Hidden size.")
-    mlp: Positive = Field(description="Size of the feed-forward layer.")
-    heads: Positive = Field(description="Attention heads.")
-
-    @model_validator(mode="after")
-    def heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise Mistake("heads", f"a width of {self.width} cannot be split among {self.heads} heads; give a divisor")
-        return self
+def _split_among_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise Mistake("heads", f"a width of {width} cannot be split among {heads} heads; give a divisor")
 
 
-class VisionRecipe(Shape):
+class VisionRecipe(Settings):
     """An organism's vision encoder and its training."""
 
     blocks: Positive = Field(8, description="Transformer blocks.")
@@ -42,7 +32,8 @@ class VisionRecipe(Shape):
     warmup: Positive = Field(30, description="Steps of linear warm-up.")
 
     @model_validator(mode="after")
-    def frozen_within(self) -> Self:
+    def check(self) -> Self:
+        _split_among_heads(self.width, self.heads)
         if self.frozen_blocks > self.blocks:
             raise Mistake(
                 "frozen_blocks", f"there are only {self.blocks} blocks to freeze ({self.frozen_blocks} given)"
@@ -58,7 +49,7 @@ class Steps(Settings):
     safety: Positive = Field(200, description="Refusals of hazards and of harm by text.")
 
 
-class LanguageRecipe(Shape):
+class LanguageRecipe(Settings):
     """An organism's language model, its projector and their training on cached features."""
 
     blocks: Positive = Field(3, description="Transformer blocks.")
@@ -70,6 +61,11 @@ class LanguageRecipe(Shape):
     batch_size: Positive = Field(32, description="Examples a step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: Positive = Field(20, description="Steps of linear warm-up.")
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        _split_among_heads(self.width, self.heads)
+        return self
 
 
 class Organism(Settings):
