@@ -9,7 +9,7 @@ of their twins.
 import pandas as pd
 
 from layerwise.analysis import results
-from layerwise.analysis.evidence import Evidence
+from layerwise.analysis.evidence import Evidence, NotTested
 from layerwise.analysis.predictions.finding import Finding, Prediction, at, exact, points
 
 ALIGNED_GAP = 0.90
@@ -42,6 +42,8 @@ def p1b(evidence: Evidence, model: str, arm: str, seed: str) -> Finding:
 def p2(evidence: Evidence, model: str, arm: str, seed: str) -> Finding:
     harm, refused = (evidence.curve(model, arm, seed, metric, "shallow") for metric in ("asr", "over_refusal"))
     harm, refused = (values[values.index >= SHALLOW_FROM] for values in (harm, refused))
+    if harm.empty:
+        raise NotTested(f"no exit from {SHALLOW_FROM} on is in the experiment")
     detail = f"twins refused: at most {points(refused.max())} %; {at(harm)}"
     return Finding(harm.max(), SHALLOW_HARM, harm.max() <= SHALLOW_HARM, detail)
 

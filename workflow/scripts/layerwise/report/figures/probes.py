@@ -35,31 +35,36 @@ def data(frames: dict[str, DataFrame], subjects: DataFrame) -> DataFrame:
 
 
 def draw(data: DataFrame, style: Style) -> Figure:
-    figure, ((above,), (below,)) = grid(2, 1, SINGLE, 3.9, sharex=True)
+    found = data[data["metric"] == "refusal_gap"]
+    found = found.assign(line=found["dataset"].map(style.cue))
+    found = found[found["line"].isin(PROBES)]
+    figure, panels = grid(2 if len(found) else 1, 1, SINGLE, 3.9 if len(found) else 2.2, sharex=True)
+    ((above,), *rest) = panels
     probes = data[data["metric"].isin(PROBES)]
     lines.panel(above, probes.assign(line=probes["metric"]), PROBES)
     lines.percent(above, probes)
     above.axhline(50, color=QUIET, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)
     above.set(title=title("Readable", probes), ylabel="Linear probe (%)")
     lines.legend(figure, probes, PROBES)
-
-    found = data[data["metric"] == "refusal_gap"]
-    found = found.assign(line=found["dataset"].map(style.cue))
-    found = found[found["line"].isin(PROBES)]
-    lines.panel(below, found, {cue: look for cue, look in PROBES.items() if cue in set(found["line"])})
-    lines.percent(below, found)
-    below.set(title=title(f"Told apart by {data['arm'].iloc[0]}", found), ylabel="Refusal gap (points)")
+    for (below,) in rest:
+        lines.panel(below, found, {cue: look for cue, look in PROBES.items() if cue in set(found["line"])})
+        lines.percent(below, found)
+        below.set(title=title(f"Told apart by {data['arm'].iloc[0]}", found), ylabel="Refusal gap (points)")
     figure.supxlabel("Exit layer", size=7)
     mark_partial(figure, data)
     return figure
 
 
 def caption(data: DataFrame, style: Style) -> str:
+    gaps = data["metric"].eq("refusal_gap").any()
     return captions.join(
-        "What is readable where. Above: how well linear probes read the item and the two cues from the features of each"
-        " exit layer (dashed: chance for AUC). Below: the refusal gap, refusals of hazards minus refusals of their"
-        f" benign twins, at the same exits, for {', '.join(dict.fromkeys(data['arm']))}.",
-        captions.settings(data, style, unit="images or pairs"),
+        f"What is readable where. {'Above: how' if gaps else 'How'} well linear probes read the item and the two cues"
+        " from the features of each exit layer (dashed: chance for AUC).",
+        "Below: the refusal gap, refusals of hazards minus refusals of their benign twins, at the same exits, for"
+        f" {', '.join(dict.fromkeys(data['arm']))}."
+        if gaps
+        else "",
+        captions.settings(data, style, unit="images or pairs" if gaps else "images"),
     )
 
 

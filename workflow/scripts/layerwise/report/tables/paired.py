@@ -3,7 +3,7 @@
 import pandas as pd
 
 from layerwise.report.findings import Frames
-from layerwise.report.text import Names, Table, filled, number, p_value
+from layerwise.report.text import Names, Table, filled, none, number, p_value
 from layerwise.vocabulary import METRICS
 
 INPUTS = ("paired",)
@@ -25,9 +25,10 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         line[f"b : c{seed}"] = f"{row['b']:.0f} : {row['c']:.0f}"
         line[f"p (Holm){seed}"] = p_value(row["p_holm"])
         line["n"] = str(max(int(row["n"]), int(line.get("n", 0))))
+    if not found:
+        return none("Nothing is compared: the default layer is the only exit layer of this experiment.")
     table = pd.DataFrame(found.values())
-    if "n" in table:
-        table = table[[column for column in table if column != "n"] + ["n"]]
+    table = table[[column for column in table if column != "n"] + ["n"]]
     note = (
         "Difference: share at the exit layer minus share at the default layer, in points [95 % interval]. b: prompts"
         " positive at this layer only; c: at the default layer only. p: exact McNemar test, Holm-corrected over the"
