@@ -32,8 +32,8 @@ def main(argv: list[str]) -> None:
     probes = found.get("probes", nothing)
     evidence = Evidence(found["metrics"], probes, spec["subjects"], spec["cues"])
     tried = gates(evidence, spec["gates"], spec["aligned"])
-    verdicts = predictions(evidence, tried, spec["gates"]["asserted"])
-    for path, table in ((given.gates, tried), (given.predictions, verdicts)):
+    outcomes = predictions(evidence, tried, spec["gates"]["asserted"])
+    for path, table in ((given.gates, tried), (given.predictions, outcomes)):
         with atomic(path) as stream:
             table.to_csv(stream, index=False, float_format="%.8g")
 

@@ -1,4 +1,4 @@
 """The library behind the workflow: prompts -> responses -> verdicts -> outcomes -> metrics -> figures, tables, paper.
 
-A module knows only what stands to its left; `tests/unit/test_rooms.py` holds that.
+One room for each stage. Which room may import which stands in pyproject.toml, where import-linter reads it.
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from layerwise.analysis import results
+from layerwise.vocabulary import DEFAULT
 
 
 class NotTested(Exception):
@@ -23,7 +24,7 @@ class Evidence:
         is_organism = self.subjects["frozen_blocks"].notna()
         self.organisms, self.assembled = self.subjects[is_organism], self.subjects[~is_organism]
         self.cues = cues
-        self.metrics = metrics[metrics["layer"].notna() & (metrics["group"] != "Default")]
+        self.metrics = metrics[metrics["layer"].notna() & (metrics["group"] != DEFAULT)]
         self.probes = probes.merge(listed[["name", "model", "seed"]], left_on="subject", right_on="name")
 
     def at(self, model: str, arm: str, seed: str, metric: str) -> pd.DataFrame:

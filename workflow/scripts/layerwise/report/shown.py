@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from layerwise.analysis.results import SERIES
+from layerwise.vocabulary import DEFAULT
 
 POINT = ["dataset", "judge", "metric"]
 
@@ -19,7 +20,7 @@ def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
     a cell has fewer rows than its peers. A planned cell without rows is included with n = 0, so that gaps show.
     """
     known = metrics["metric"].isin(names) & metrics["model"].isin(listed["model"])
-    rows = metrics[known & metrics["layer"].notna() & (metrics["group"] != "Default")]
+    rows = metrics[known & metrics["layer"].notna() & (metrics["group"] != DEFAULT)]
     planned = _planned(listed).merge(rows[["model", *POINT]].drop_duplicates(), on="model")
     keys = [*SERIES, "seed", "layer", *POINT]
     table = planned.merge(rows[[*keys, "value", "low", "high", "n"]], on=keys, how="left")

@@ -112,3 +112,8 @@ REGISTERED = (
 )  # fmt: skip
 DOSE = "With more frozen blocks the exit at which discrimination first reaches 50 points rises."
 DOSE_QUANTITY = "steps of the dose at which that exit rises, of all steps"
+# The statements above keep the words of their registration.
+NAMES = (
+    "The statements keep the names of their registration: discrimination is the refusal gap; the arms default,"
+    " default-on-robust and layerwise-on-robust are narrow-default, broad-default and broad-random."
+)

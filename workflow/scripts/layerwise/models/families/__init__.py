@@ -1,6 +1,6 @@
 """How a vision encoder exits at layer l, and how the features reach the language model: one file a model family.
 
-`exits/<family>.py` holds one class, `Family`, which does what the protocol below says. A new family is that file and
+`<family>.py` holds one class, `Family`, which does what the protocol below says. A new family is that file and
 a YAML in `config/models/`; no list of families has to be kept. At its top stand, as plain values:
 
 - `VARIANTS`: the ways of leaving the encoder that a model's `variant` may name, besides none.

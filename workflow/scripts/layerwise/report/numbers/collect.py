@@ -11,7 +11,7 @@ import pandas as pd
 from layerwise.analysis import results
 from layerwise.report import shown
 from layerwise.report.text import MISSING, number, p_value, plain, points, share
-from layerwise.vocabulary import Metric, described
+from layerwise.vocabulary import DEFAULT, Metric, described
 
 Record = dict[str, Any]
 
@@ -54,7 +54,7 @@ def lines(table: pd.DataFrame) -> Iterator[tuple[int, dict]]:
 
 def place(row: dict) -> str:
     """`layer-03`, or a group of layers."""
-    return f"layer-{row['layer']:02d}" if pd.notna(row["layer"]) and row["group"] != "Default" else row["group"].lower()
+    return f"layer-{row['layer']:02d}" if pd.notna(row["layer"]) and row["group"] != DEFAULT else row["group"].lower()
 
 
 def metrics(

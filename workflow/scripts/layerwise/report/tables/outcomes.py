@@ -16,7 +16,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Every metric at the default layer and in each group of layers, for each series and data set."""
     listed, metrics = results.subjects(spec["subjects"]), frames["metrics"]
     known = described(spec["metrics"])
-    rows = metrics[metrics["group"].isin(LAYERS) & (metrics["layer"].isna() | (metrics["group"] == "Default"))]
+    rows = metrics[metrics["group"].isin(LAYERS) & (metrics["layer"].isna() | (metrics["group"] == DEFAULT))]
     found = []
     for (model, arm), subjects in listed.groupby(results.SERIES, sort=False):
         of_series = rows[(rows["model"] == model) & (rows["arm"] == arm)]
@@ -27,7 +27,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
                 cells = shown[(shown["dataset"] == dataset) & (shown["group"] == group)]
                 if cells.empty:
                     continue
-                layers = f"{group} ({subjects['default_layer'].iloc[0]})" if group == "Default" else group
+                layers = f"{group} ({subjects['default_layer'].iloc[0]})" if group == DEFAULT else group
                 n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
                 row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
                 row |= {

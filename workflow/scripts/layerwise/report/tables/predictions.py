@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from layerwise.analysis.predictions import organisms
 from layerwise.report.findings import Frames
 from layerwise.report.text import Names, Table, filled, none, number
 
@@ -29,7 +30,8 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     ]
     said = table.drop_duplicates("prediction").sort_values("prediction")
     note = " ".join(f"{one.prediction}: {one.statement} Value: {one.quantity}." for one in said.itertuples())
-    return Table(filled(pd.DataFrame(rows)), note)
+    renamed = said["statement"].str.contains("discrimination").any()
+    return Table(filled(pd.DataFrame(rows)), f"{note} {organisms.NAMES}" if renamed else note)
 
 
 def _decides(row: dict, key: str) -> str:
