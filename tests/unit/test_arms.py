@@ -107,7 +107,7 @@ SPOILT = {
         ["'arms.able.reward'", "method pretrain learns from no reward"],
     ),
     "an organism without images": (organism(able=BASE | {"exits": "none"}), ["'arms.able.exits'", "assembled models"]),
-    "a name with capitals": (organism(Able=BASE), ["'arms.Able", "small letters"]),
+    "a name with capitals": (organism(Able=BASE), ["'arms.Able", "lower-case letters"]),
     "none at all": (organism(), ["'arms'", "needs some"]),
 }
 

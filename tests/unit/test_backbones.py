@@ -205,5 +205,5 @@ def test_what_does_not_fit_is_refused(wrong, said):
 
 
 def test_a_format_that_is_not_there_is_named():
-    with pytest.raises(InputError, match=r"no format 'safetensor'; there are: gguf_llama, onnx_dinov2"):
+    with pytest.raises(InputError, match=r"no format 'safetensor'; allowed: gguf_llama, onnx_dinov2"):
         plugins.find("models.backbones", "safetensor")

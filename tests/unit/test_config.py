@@ -59,11 +59,11 @@ def test_every_file_of_the_project_loads_even_where_no_experiment_names_it(kind:
 SPOILT = {
     "unknown key": ("limit: 24", "limmit: 24", ["unknown key 'limmit'", "Did you mean 'limit'?"]),
     "unknown key, nested": ("max_new_tokens:", "max_new_token:", ["'decoding.max_new_token'", "'max_new_tokens'?"]),
-    "key twice": ("limit: 24", "limit: 24\nlimit: 25", [", line ", "'limit' stands there twice"]),
-    "missing key": ("title: Smoke test of the whole chain", "", ["'title' is missing", "It is: Title"]),
+    "key twice": ("limit: 24", "limit: 24\nlimit: 25", [", line ", "duplicate key 'limit'"]),
+    "missing key": ("title: Smoke test of the whole chain", "", ["'title' is missing", "Meaning: Title"]),
     "exit layer beyond the encoder": ("[0, 7]", "[0, 9]", ["exit layer 9", "'organism-smoke'", "0 to 8"]),
     "exit layer negative": ("[0, 7]", "[-1, 7]", ["'layers.0'", "greater than or equal to 0", "-1"]),
-    "exit layer twice": ("[0, 7]", "[0, 7, 7]", ["'layers'", "7 stands there twice", "keep one"]),
+    "exit layer twice": ("[0, 7]", "[0, 7, 7]", ["'layers'", "7 is listed twice", "keep one"]),
     "exit layer a word": ("[0, 7]", "some", ["'layers'", "'all' or must be a list", "'some'"]),
     "exit layer a fraction": ("[0, 7]", "[1.5]", ["'layers.0'", "whole number", "1.5"]),
     "exit layer a truth value": ("[0, 7]", "[yes, 7]", ["'layers.0'", "whole number", "True"]),
@@ -71,9 +71,13 @@ SPOILT = {
     "batch size a word": ("batch_size: 32", "batch_size: many", ["'decoding.batch_size'", "whole number", "'many'"]),
     "model without file": ("id: organism-smoke", "id: organism-smok", ["no model 'organism-smok'", "mean organism-s"]),
     "data set without file": ("[world-shallow,", "[world-shalow,", ["no dataset 'world-shalow'", "mean world-shallow"]),
-    "judge without file": ("[truth, refusal", "[zzzz, refusal", ["no judge 'zzzz'", "There are: ", "truth", "vqa"]),
-    "id with bad characters": ("id: organism-smoke", "id: Organism_2", ["'models.0.id'", "small letters"]),
-    "id that leaves the folder": ("[world-shallow,", "[../smoke,", ["'datasets.0'", "small letters", "'../smoke'"]),
+    "judge without file": ("[truth, refusal", "[zzzz, refusal", ["no judge 'zzzz'", "Valid ids: ", "truth", "vqa"]),
+    "id with bad characters": ("id: organism-smoke", "id: Organism_2", ["'models.0.id'", "lower-case letters"]),
+    "id that leaves the folder": (
+        "[world-shallow,",
+        "[../smoke,",
+        ["'datasets.0'", "lower-case letters", "'../smoke'"],
+    ),
     "no models": (MODELS, "models:\n", ["'models'", "must be a list", "None"]),
     "model a number": (MODELS, "models: [7]\n", ["'models.0'", "must hold keys and values", "7"]),
     "organism without arms": (", arms: [broad-none, broad-default]", "", ["needs 'arms'", "narrow-random"]),
@@ -90,10 +94,10 @@ SPOILT = {
     "arms not a list": ("[broad-none, broad-default]", "broad-none", ["'models.0.arms'", "must be a list"]),
     "arm of the probes unknown": ("probes: {", "probes: {arms: [deep], ", ["'probes.arms'", "no arm 'deep'"]),
     "seeds empty": ("seeds: [100]", "seeds: []", ["'seeds'", "at least 1"]),
-    "seed twice": ("seeds: [100]", "seeds: [100, 100]", ["'seeds'", "100 stands there twice"]),
+    "seed twice": ("seeds: [100]", "seeds: [100, 100]", ["'seeds'", "100 is listed twice"]),
     "outcome of a judge that is not used": ("truth: truth}", "truth: guard}", ["'outcome.truth'", "'guard'"]),
-    "outcome twice": ("truth: truth}", "truth: truth, harm: toxicity}", ["'outcome'", "either `truth`, or all of"]),
-    "outcome of harm alone": ("{truth: truth}", "{harm: toxicity}", ["'outcome'", "either `truth`, or all of"]),
+    "outcome twice": ("truth: truth}", "truth: truth, harm: toxicity}", ["'outcome'", "either `truth`, or `refusal`"]),
+    "outcome of harm alone": ("{truth: truth}", "{harm: toxicity}", ["'outcome'", "either `truth`, or `refusal`"]),
     "outcome without coherence": ("{truth: truth}", "{refusal: refusal}", ["'outcome'", "`refusal` and `coherence`"]),
     "labels of people without file": ("limit: 24", "human_labels: labls", ["'human_labels'", "no dataset 'labls'"]),
     "gate in per cent": ("asserted: false", "vqa_accuracy: 90", ["'gates.vqa_accuracy'", "equal to 1", "90"]),
@@ -128,13 +132,13 @@ def test_a_file_without_keys_is_refused(folder: Path, content: str, given: str) 
 def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     path = folder / "smoke.yaml"
     path.write_bytes(b"title: caf\xe9\n")
-    assert f"{path}: not a text in UTF-8" in refusal(path)
+    assert f"{path}: not UTF-8 text" in refusal(path)
 
 
 def test_an_unknown_experiment_names_the_closest(folder: Path) -> None:
     assert "no experiment 'smok'" in refusal(folder / "smok.yaml")
     assert "Did you mean smoke?" in refusal(folder / "smok.yaml")
-    assert "There are: bench, " in refusal(folder / "zzzz.yaml")
+    assert "Valid ids: bench, " in refusal(folder / "zzzz.yaml")
 
 
 # In a model's file: the file, what is written, what a hand makes of it, what the message must say.
@@ -180,7 +184,7 @@ def test_the_message_names_the_file_that_holds_the_mistake(folder: Path) -> None
 def test_published_weights_have_no_arms(folder: Path) -> None:
     (folder / "models" / "published.yaml").write_text(PUBLISHED)
     edit(folder / "smoke.yaml", "id: organism-smoke", "id: published")
-    assert "'published' has published weights, so it has no 'arms'" in refusal(folder / "smoke.yaml")
+    assert "'published' has published weights, so it takes no 'arms'" in refusal(folder / "smoke.yaml")
 
 
 def test_a_model_may_stand_by_its_id_alone(folder: Path) -> None:

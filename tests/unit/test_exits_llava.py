@@ -137,7 +137,7 @@ def test_features_are_placed_in_order_or_not_at_all():
 
 
 def test_an_unknown_family_is_answered_with_those_there_are():
-    with pytest.raises(ValueError, match="no family 'lava'; there are: .*llava"):
+    with pytest.raises(ValueError, match="no family 'lava'; allowed: .*llava"):
         plugins.find("models.families", "lava")
 
 

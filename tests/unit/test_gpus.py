@@ -136,7 +136,7 @@ def test_gpus_are_counted_by_nvidia_smi_else_by_the_driver(machine):
 
 def test_too_few_gpus_are_one_message(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with pytest.raises(InputError, match="2 GPUs are to share this model, but 1 visible: 7. Lower `gpus`"):
+    with pytest.raises(InputError, match="needs 2 GPUs, but CUDA sees only 1: 7. Lower `gpus`"):
         gpus.claim(2)
 
 

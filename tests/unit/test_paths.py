@@ -23,7 +23,7 @@ def test_the_working_directory_is_looked_at_first(tmp_path, monkeypatch):
     "name", ["../config/smoke", "config/smoke.yaml", "smoke.yaml", "config/smoke", "/tmp/smoke", "", 3, None, ["smoke"]]
 )
 def test_a_name_is_no_path(name):
-    with pytest.raises(InputError, match=r"without folder and \.yaml, such as smoke\.$"):
+    with pytest.raises(InputError, match=r"without the folder and without \.yaml, such as smoke\.$"):
         Run(name)
 
 
@@ -35,7 +35,7 @@ def test_the_file_that_was_meant_is_named():
 @pytest.mark.parametrize(
     ("config", "files", "words"),
     [
-        ({"experimnt": "smoke"}, [], "unknown --config key 'experimnt': the one key is 'experiment'"),
+        ({"experimnt": "smoke"}, [], "unknown --config key 'experimnt': the only key is 'experiment'"),
         ({"experiment": "smoke", "limit": 4}, [], "unknown --config key 'limit'"),
         ({"title": "Smoke"}, ["config/smoke.yaml"], "write --config experiment=smoke"),
     ],

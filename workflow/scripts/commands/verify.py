@@ -1,7 +1,7 @@
 """Hold a finished run against the reference that ships with the project; the exit status is 1 where they disagree.
 
-Run it on the machine that computed. `layerwise/runs/reference.py` explains what must be the same on the same platform, and
-what on another.
+Run it on the machine that computed. `layerwise/runs/reference.py` explains what must be the same on the same platform
+and what on another.
 """
 
 import argparse

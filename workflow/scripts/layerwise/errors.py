@@ -1,5 +1,5 @@
-"""The one error of a user's mistake."""
+"""The one error for a mistake that the user can mend."""
 
 
 class InputError(ValueError):
-    """A mistake that the user can mend. Its text names the file, the key and the way out; scripts print it alone."""
+    """A mistake that the user can mend. Its text names the file, the key and a way out; scripts print nothing else."""

@@ -1,4 +1,4 @@
-"""Files and their names by content: canonical JSON, sha256, and writing that leaves the old file or the new one."""
+"""Canonical JSON, sha256, and atomic writing, which leaves either the old file or the new one."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from layerwise.errors import InputError
 
 
 def canonical(value: object) -> str:
-    """The one JSON text of a value: sorted keys, no spaces. Equal values give equal text, so it can be hashed."""
+    """A value as JSON with sorted keys and no spaces, ready to be hashed: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -30,9 +30,9 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path, binary: bool = False) -> Iterator[IO]:
-    """A stream, of text or of bytes, whose content appears at `path` only when the block ends well.
+    """A stream, of text or of bytes, whose content appears at `path` only when the block ends without an error.
 
-    Raises InputError where the disk is full or the folder cannot be written; the old file then stays.
+    Raises InputError if the disk is full or the folder is not writable; the old file then stays.
     """
     path = Path(path)
     temporary = None
@@ -51,7 +51,7 @@ def atomic(path: Path, binary: bool = False) -> Iterator[IO]:
         temporary = None
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror or error}. Make room or mend the permissions, then run again."
+            f"cannot write {path}: {error.strerror or error}. Free space or fix the permissions, then run again."
         ) from error
     finally:
         if temporary is not None:

@@ -1,7 +1,7 @@
-"""Every path of a run, said once: where the project lies, and where a run puts what it makes.
+"""Every path of a run, defined once: where the project lies, and where a run puts its files.
 
-What a run makes lies in the folder that Snakemake works in, so its paths are relative. Names in them may be wildcards,
-such as "{subject}".
+A run writes into Snakemake's working directory, so its paths are relative. Names in them may be wildcards, such as
+"{subject}".
 """
 
 import re
@@ -16,13 +16,13 @@ ROOT = SCRIPTS.parents[1]
 ENVIRONMENTS = ROOT / "envs"
 SNAKEFILE = ROOT / "Snakefile"
 REFERENCE = ROOT / "results" / "reference"
-# What a file of the configuration may be called, without its suffix.
+# The pattern for names of configuration files, without their suffix.
 ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
 class Run:
-    """The paths of one experiment's run. Raises InputError for what cannot be an experiment's name."""
+    """The paths of one experiment's run. Raises InputError for an invalid experiment name."""
 
     experiment: str
 
@@ -32,13 +32,13 @@ class Run:
             stem = Path(str(name)).stem
             instead = stem if ID.fullmatch(stem) and _folder(stem) else "smoke"
             raise InputError(
-                f"{name!r} is not the name of an experiment: write the name of its file in config/ without folder and "
-                f".yaml, such as {instead}."
+                f"{name!r} is not the name of an experiment: give the name of its file in config/, without the folder "
+                f"and without .yaml, such as {instead}."
             )
 
     @property
     def config(self) -> Path:
-        """The experiment's file: in `config` of the working directory, or else in that of the project."""
+        """The experiment's file: in `config` of the working directory if it is there, otherwise in the project's."""
         return (_folder(self.experiment) or ROOT / "config") / f"{self.experiment}.yaml"
 
     @property
@@ -62,26 +62,26 @@ class Run:
         return f"{self.results}/complete.txt"
 
     def log(self, name: str) -> str:
-        """The log of a job, by rule or by rule/job."""
+        """The log of a job; `name` is the rule, or rule/job."""
         return f"logs/{self.experiment}/{name}.log"
 
     def prompts(self, dataset: str) -> str:
         return f"{self.results}/prompts/{dataset}.jsonl"
 
     def weights(self, model: str) -> str:
-        """The weights of a model that is trained or assembled here; its other files lie beside them."""
+        """The weights of a model trained or assembled here; its other files lie beside them."""
         return f"{self.results}/models/{model}/model.safetensors"
 
     def curve(self, model: str) -> str:
-        """How the training of a model went."""
+        """The training curve of a model."""
         return f"{self.results}/training/{model}.csv"
 
     def checkpoint(self, judge: str) -> str:
-        """The checksums of a judge that is trained here; its files lie beside them."""
+        """The checksums of a judge trained here; its files lie beside them."""
         return f"{self.results}/judges/{judge}/SHA256SUMS"
 
     def responses(self, subject: str, layers: Iterable[int]) -> list[str]:
-        """The response files of a subject, one an exit layer."""
+        """The response files of a subject, one per exit layer."""
         return [f"{self.results}/responses/{subject}/layer-{layer:02d}.jsonl" for layer in layers]
 
     def verdicts(self, judge: str, subject: str) -> str:
@@ -94,7 +94,7 @@ class Run:
         return f"{self.results}/probes/{subject}.csv"
 
     def frame(self, name: str) -> str:
-        """One table of results for machines: metrics, paired, validity, …"""
+        """One machine-readable table of results: metrics, paired, validity, …"""
         return f"{self.results}/{name}.csv"
 
     def table(self, name: str, kind: str = "csv") -> str:
@@ -106,7 +106,7 @@ class Run:
         return f"figures/{self.experiment}/{name}.{kind}"
 
     def holds(self, path: str) -> bool:
-        """Whether a path is of this run, and not of another experiment's."""
+        """Whether a path belongs to this run, and not to another experiment."""
         return path == self.paper or path.startswith((f"{self.results}/", f"figures/{self.experiment}/"))
 
 
@@ -120,11 +120,11 @@ def receipt_log(asset: str) -> str:
 
 
 def status(responses: Path) -> Path:
-    """What says that the making of a response file failed, and why."""
+    """The status file, which says that making a response file failed, and why."""
     return responses.with_name(f"{responses.stem}.status.json")
 
 
 def _folder(experiment: str) -> Path | None:
-    """The folder that has an experiment's file, of the working directory or of the project."""
+    """The folder that holds an experiment's file: the working directory's or the project's."""
     folders = (Path("config"), ROOT / "config")
     return next((folder for folder in folders if (folder / f"{experiment}.yaml").exists()), None)

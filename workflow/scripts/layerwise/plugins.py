@@ -1,7 +1,7 @@
-"""What is found by the name of its file: a judge, a builder, a family, a figure. Nothing is registered anywhere.
+"""Plug-ins: judges, builders, families, figures. Each is found by the name of its file; nothing is registered.
 
-A *room* is a package below `layerwise` whose files are such things. `find` imports one; `declared` reads the constants
-at the top of its file without importing it, so that a plan costs no import of torch or matplotlib.
+A *room* is a package below `layerwise` whose files are plug-ins. `find` imports one; `declared` reads the constants at
+the top of its file without importing it, so that a plan need not import torch or matplotlib.
 """
 
 import ast
@@ -15,19 +15,19 @@ from typing import Any
 from layerwise.errors import InputError
 
 LIBRARY = Path(__file__).parent
-# What the things in a room are called in a message, where it is not the room's name without its s.
+# What messages call the plug-ins of a room, if not by the room's name without its s.
 WORDS = {"families": "family", "organisms": "recipe", "backbones": "format"}
 
 
 def names(room: str) -> list[str]:
-    """The names of all things in a room such as `judging.judges`, sorted."""
+    """The names of all plug-ins in a room such as `judging.judges`, sorted."""
     return sorted(file.stem for file in LIBRARY.joinpath(*room.split(".")).glob("[a-z]*.py"))
 
 
 def module(room: str, name: str) -> str:
-    """The full name of a thing's module. Raises InputError, naming the closest, where the room has no such thing.
+    """The full name of a plug-in's module. Raises InputError, with the closest name, if the room has no such plug-in.
 
-    Hyphens in a name stand for underscores in the file's.
+    Hyphens in a name become underscores in the file name.
     """
     stem, there = name.replace("-", "_"), names(room)
     if stem not in there:
@@ -35,19 +35,19 @@ def module(room: str, name: str) -> str:
         what = WORDS.get(last, last.removesuffix("s"))
         close = difflib.get_close_matches(stem, there, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        raise InputError(f"no {what} '{name}'; there are: {', '.join(there) or 'none'}.{hint}")
+        raise InputError(f"no {what} '{name}'; allowed: {', '.join(there) or 'none'}.{hint}")
     return f"layerwise.{room}.{stem}"
 
 
 def find(room: str, name: str) -> Any:
-    """The module of a thing; what it offers is said in its room. Raises InputError as `module` does."""
+    """A plug-in's module; its room's docstring says what it offers. Raises InputError as `module` does."""
     return importlib.import_module(module(room, name))
 
 
 def planned(room: str, facts: Collection[str]) -> dict[str, dict[str, Any]]:
-    """What the things in a room declare, of those whose `WHEN` holds; by name, with hyphens.
+    """The declarations of those plug-ins in a room whose `WHEN` holds, by name, with hyphens.
 
-    `WHEN` lists what must be among the facts; of several in parentheses one will do.
+    `WHEN` lists what must be among the facts; of several in parentheses, one is enough.
     """
     found = {}
     for name in names(room):
@@ -59,7 +59,7 @@ def planned(room: str, facts: Collection[str]) -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def declared(room: str, name: str) -> dict[str, Any]:
-    """The constants of a thing's file that are plain values, by name: those in capitals. Nothing is imported."""
+    """The constants (names in capitals) of a plug-in's file that are plain values, by name. Nothing is imported."""
     path = LIBRARY.joinpath(*module(room, name).split(".")[1:]).with_suffix(".py")
     found = {}
     for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
@@ -72,9 +72,9 @@ def declared(room: str, name: str) -> dict[str, Any]:
 
 
 def constant(room: str, name: str, constant: str) -> Any:
-    """One of the constants that a thing's file declares. Raises InputError, naming the file, where it does not."""
+    """One constant that a plug-in's file declares. Raises InputError, naming the file, if it does not declare it."""
     found = declared(room, name)
     if constant not in found:
         path = LIBRARY.joinpath(*module(room, name).split(".")[1:]).with_suffix(".py")
-        raise InputError(f"{path}: it does not declare {constant} as a plain value; see CONTRIBUTING.md.")
+        raise InputError(f"{path} does not declare {constant} as a plain value; see CONTRIBUTING.md.")
     return found[constant]

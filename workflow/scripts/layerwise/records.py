@@ -1,4 +1,4 @@
-"""What is passed from rule to rule: `Prompt`, `Response` and `Verdict`, one JSON object a line.
+"""The records that rules pass on: `Prompt`, `Response` and `Verdict`, one JSON object per line.
 
 Writing is atomic (temporary file, fsync, rename): a reader sees the old file or the new one, never a torn one.
 The fields are documented for readers in `results/README.md`.
@@ -35,7 +35,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Response:
-    """What a model answered at one exit layer. `finish_reason` is `stop` (end of sequence) or `length`."""
+    """What a subject answered at one exit layer. `finish_reason` is `stop` (end of sequence) or `length`."""
 
     key: str
     prompt_id: str
@@ -48,7 +48,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said of one response: a label from the judge's own list, and a score in [0, 1] where it has one."""
+    """What a judge said of one response: a label from its own list and, if the judge gives one, a score in [0, 1]."""
 
     key: str
     prompt_id: str
@@ -61,7 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Control:
-    """What a judge said of a response that was made up to try it."""
+    """What a judge said of a response that was made up to test it."""
 
     judge: str
     control: str
@@ -71,12 +71,12 @@ class Control:
 
 
 Record = TypeVar("Record", Prompt, Response, Verdict, Control)
-KeyedRecord = TypeVar("KeyedRecord", Response, Verdict)  # of one response, with a key that says whether it still holds
+KeyedRecord = TypeVar("KeyedRecord", Response, Verdict)  # the key decides whether a row still holds
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def read(path: Path, record: type[Record]) -> list[Record]:
-    """All rows of a JSONL file. Raises InputError, naming file and line, for a line that is not such a record."""
+    """All rows of a JSONL file. Raises InputError, naming file and line, for a line that is not a valid record."""
     rows = []
     fields = {field.name for field in dataclasses.fields(record)}
     with open(path, encoding="utf-8") as stream:
@@ -89,29 +89,27 @@ def read(path: Path, record: type[Record]) -> list[Record]:
             except (json.JSONDecodeError, TypeError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a {record.__name__} record ({error}). "
-                    "The file is damaged: delete it, and the next run makes it again."
+                    "The file is damaged: delete it; the next run makes it again."
                 ) from error
     return rows
 
 
 def read_prompts(paths: Iterable[Path]) -> Iterator[tuple[Prompt, Path]]:
-    """All prompts of several files, each with the folder that its image is relative to.
+    """All prompts of several files, each with the folder that its image path is relative to.
 
-    Raises InputError, naming file and id, for an id that comes twice.
+    Raises InputError, naming file and id, for a duplicate id.
     """
     seen = set()
     for path in paths:
         for prompt in read(path, Prompt):
             if prompt.id in seen:
-                raise InputError(
-                    f"{path}: the prompt id '{prompt.id}' comes twice. Ids must differ over all data sets."
-                )
+                raise InputError(f"{path}: duplicate prompt id '{prompt.id}'. Ids must be unique across all data sets.")
             seen.add(prompt.id)
             yield prompt, path.parent
 
 
 def dumps(row: Record) -> str:
-    """One record as one line of JSON, without the line end."""
+    """A record as one line of JSON, without the newline."""
     return _encode(vars(row))
 
 

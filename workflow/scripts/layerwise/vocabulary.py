@@ -1,28 +1,28 @@
-"""The words that everything is counted in: kinds of prompts, outcomes of responses, metrics, groups of exit layers."""
+"""The vocabulary of the results: kinds of prompts, outcomes of responses, metrics, groups of exit layers."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 KINDS = ("harmful", "benign", "vqa")
 
-# Outcomes of a response to a harmful prompt. Without a judge of harm, ANSWERED stands for harmful and harmless.
+# Outcomes of a response to a harmful prompt. Without a judge of harm, ANSWERED covers both harmful and harmless.
 OUTCOMES = ("refusal", "harmful", "harmless", "incoherent")
 ANSWERED = "answered"
 WITHOUT_HARM = ("refusal", ANSWERED, "incoherent")
 
-# Groups of exit layers; the default layer also stands alone, in a group of its own.
+# Groups of exit layers; the default layer also forms a group of its own.
 GROUPS = ("Early", "Middle", "Late")
 DEFAULT = "Default"
 
 
 class Metric(NamedTuple):
-    """A metric's name for readers, and its unit: a share in percent, a difference of shares in points, or a score."""
+    """A metric's display name and unit: a share in percent, a difference of shares in points, or a score."""
 
     label: str
     unit: Literal["share", "points", "score"] = "share"
 
 
-# By id, in the order of tables. `asr` is the share of harmful outcomes; `asr_guard` what a guard calls unsafe.
+# By id, in the order of tables. `asr`: the share of harmful outcomes; `asr_guard`: the share a guard calls unsafe.
 METRICS = {
     "refusal": Metric("Refused"),
     "asr": Metric("Harmful"),
@@ -38,7 +38,7 @@ METRICS = {
     "flagged": Metric("Flagged"),
 }
 REFUSAL_GAP = "refusal_gap"
-# The outcome that a metric is the share of, of harmful prompts and of benign ones.
+# For each metric of outcomes, the outcome whose share it is, on harmful prompts and on benign prompts.
 OUTCOME_OF = {
     "refusal": "refusal",
     "asr": "harmful",
@@ -48,7 +48,7 @@ OUTCOME_OF = {
 }
 OUTCOME_OF_BENIGN = {"over_refusal": "refusal", "harmful_on_benign": "harmful"}
 OF_OUTCOMES = {"harmful": OUTCOME_OF, "benign": OUTCOME_OF_BENIGN}
-# The outcomes that a judge in a role has to name.
+# The outcomes that the judge in each role must be able to name.
 CLAIMED = {"truth": OUTCOMES, "refusal": ("refusal",), "coherence": ("incoherent",), "harm": ("harmful",)}
 
 
@@ -58,10 +58,10 @@ def described(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Metric]:
 
 
 def possible(roles: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The outcomes that the judges in these roles tell apart."""
+    """The outcomes that the judges in these roles distinguish."""
     return OUTCOMES if roles.get("truth") or roles.get("harm") else WITHOUT_HARM
 
 
 def of_outcomes(roles: Mapping[str, str | None], kind: str) -> dict[str, str]:
-    """The metrics of prompts of a kind that follow from the outcomes, each with the outcome that it is the share of."""
+    """The metrics that follow from the outcomes on prompts of a kind, each with the outcome whose share it is."""
     return {metric: outcome for metric, outcome in OF_OUTCOMES.get(kind, {}).items() if outcome in possible(roles)}

@@ -15,8 +15,8 @@ from layerwise.paths import ROOT, SCRIPTS
 
 PROJECT = ROOT / "pyproject.toml"
 
-# Progress lines, costs, errors and failures, where files lie, and which GPU it is: no result passes through these
-# modules, so none depends on them. What is fetched does, but by its checksum, which stands in the receipt.
+# Progress lines, costs, errors and failures, paths and the choice of GPUs: no result passes through these modules, so
+# none depends on them. Results do depend on downloads, but through the checksum in the receipt.
 NEUTRAL = {
     "layerwise.paths",
     "layerwise.plugins",
@@ -41,7 +41,7 @@ def python() -> str:
 
 
 def group(name: str) -> set[str]:
-    """The pins of a dependency group and of those that it includes.
+    """The pins of a dependency group and of the groups that it includes.
 
     Raises:
         InputError: there is no such group.
@@ -50,7 +50,7 @@ def group(name: str) -> set[str]:
 
 
 def project() -> dict[str, Any]:
-    """What pyproject.toml says.
+    """The content of pyproject.toml.
 
     Raises:
         InputError: it is not TOML.
@@ -63,7 +63,7 @@ def project() -> dict[str, Any]:
 
 def _group(name: str, groups: dict[str, list]) -> set[str]:
     if name not in groups:
-        raise InputError(f"{PROJECT}: key 'dependency-groups' has no group '{name}'. There are: {', '.join(groups)}.")
+        raise InputError(f"{PROJECT}: key 'dependency-groups' has no group '{name}'; allowed: {', '.join(groups)}.")
     found = set()
     for part in groups[name]:
         found |= {part} if isinstance(part, str) else _group(part["include-group"], groups)
@@ -92,7 +92,7 @@ def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> Mapping[str
 
 @functools.cache
 def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
-    """A module's digest, and the names that it imports from the library."""
+    """A module's digest, and the names it imports from the library."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
@@ -107,7 +107,7 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
 
 
 def _imports(tree: ast.Module, package: str) -> set[str]:
-    """Names of our modules (and perhaps of things in them) that a tree imports anywhere, with the packages above."""
+    """Names of our modules, and perhaps of things in them, that a tree imports anywhere, with their parent packages."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -120,6 +120,6 @@ def _imports(tree: ast.Module, package: str) -> set[str]:
 
 
 def _module_file(name: str) -> Path | None:
-    """The file of one of our modules; None for a name that is something inside a module."""
+    """The file of one of our modules; None for the name of something inside a module."""
     path = SCRIPTS.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)

@@ -1,8 +1,8 @@
-"""Which GPUs a process computes on, where several processes share a machine: each claims its own.
+"""How processes that share a machine divide its GPUs: each claims its own.
 
-Snakemake counts GPUs, but gives local jobs no ids. So a process takes file locks, one a device, which end with it
-however it ends, and shows CUDA those devices alone. Slurm's own choice, or the user's, is in CUDA_VISIBLE_DEVICES
-already: then the claim is among those.
+Snakemake counts GPUs but assigns no ids to local jobs. So a process takes a file lock for each device, which is
+released however the process ends, and makes only those devices visible to CUDA. If Slurm or the user has already set
+CUDA_VISIBLE_DEVICES, the claim is limited to those.
 """
 
 import fcntl
@@ -21,15 +21,15 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU
 SECONDS_BETWEEN_TRIES = 0.5
 
-_held: list[TextIO] = []  # open, so locked, until the process ends
+_held: list[TextIO] = []  # kept open, and so locked, until the process ends
 
 
 def visible() -> list[str]:
-    """The GPUs that CUDA would show, by index or UUID; asks neither CUDA nor torch."""
+    """The GPUs that CUDA would show, by index or UUID, without asking CUDA or torch."""
     if VISIBLE in os.environ:
         found = []
         for name in map(str.strip, os.environ[VISIBLE].split(",")):
-            if not re.fullmatch(r"\d+|(GPU|MIG)-.+", name):  # CUDA reads as far as the first name that is none
+            if not re.fullmatch(r"\d+|(GPU|MIG)-.+", name):  # CUDA stops reading at the first invalid name
                 break
             found.append(name)
         return found
@@ -42,33 +42,33 @@ def visible() -> list[str]:
 
 
 def claim(count: int) -> str | None:
-    """Claim that many GPUs for the life of this process, once they are free; to be called before CUDA starts.
+    """Wait for `count` GPUs and claim them for the life of this process; call it before CUDA starts.
 
-    Returns accelerate's `device_map`: `auto` for several GPUs, else None. Claims nothing where no GPU is visible, so
-    that the CPU computes. Raises InputError where some are, but too few.
+    Returns accelerate's `device_map`: `auto` for several GPUs, otherwise None. If no GPU is visible, claims nothing and
+    leaves the work to the CPU. Raises InputError if some are visible, but too few.
     """
     there = visible()
     if not count or not there:
         return None
     if len(there) < count:
         raise InputError(
-            f"{count} GPUs are to share this model, but {len(there)} visible: {', '.join(there)}. Lower `gpus` in its "
-            f"file in config/models, or let {VISIBLE} name more."
+            f"this model needs {count} GPUs, but CUDA sees only {len(there)}: {', '.join(there)}. Lower `gpus` in its "
+            f"file in config/models, or name more in {VISIBLE}."
         )
     os.environ[VISIBLE] = ",".join(_locked(count, there))
     return "auto" if count > 1 else None
 
 
 def _locked(count: int, names: list[str]) -> list[str]:
-    """The names of `count` devices that are free, or once they are; locked."""
+    """The names of `count` free devices, locked; waits until there are enough."""
     folder = Path(tempfile.gettempdir()) / f"layerwise-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    # Within a Slurm job devices can be numbered from 0, whichever they are.
+    # Inside a Slurm job, devices can be numbered from 0, whichever they are.
     job = os.environ.get("SLURM_JOB_ID", "local")
     taken: dict[str, TextIO] = {}
     waiting = False
-    # One process at a time waits for devices, the others for it: so each gets its turn, and none holds half of what
-    # two of them need.
+    # One process at a time waits for devices, and the others wait for it: so each gets its turn, and no two processes
+    # each hold half of what both need.
     with open(folder / "queue", "w") as queue:
         fcntl.flock(queue, fcntl.LOCK_EX)
         while True:

@@ -1,4 +1,4 @@
-"""What every script does around its work: common options, progress lines, cost of the job, errors as one message."""
+"""What every script shares: common options, progress lines, the cost of the job, errors as one message."""
 
 import argparse
 import json
@@ -17,15 +17,15 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """An argument parser with the options that all scripts share: `--spec` and `--costs`."""
+    """An argument parser with the options of all scripts: `--spec` and `--costs`."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--spec", type=json.loads, required=True, help="canonical JSON of all that decides the result")
-    options.add_argument("--costs", type=Path, help="write CPU seconds and peak memory of this job to this JSON file")
+    options.add_argument("--spec", type=json.loads, required=True, help="canonical JSON of whatever decides the result")
+    options.add_argument("--costs", type=Path, help="JSON file for this job's CPU seconds and peak memory")
     return options
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """Run a script's main: an InputError becomes one message and exit status 1; the cost is recorded at the end."""
+    """Run a script's main. An InputError becomes one message and exit status 1; the cost is recorded at the end."""
     started = time.perf_counter()
     arguments = sys.argv[1:]
     try:
@@ -36,7 +36,7 @@ def run(main: Callable[[list[str]], None]) -> None:
 
 
 def record_costs(arguments: list[str], wall_seconds: float) -> None:
-    """Write what this process and its children used to the file named by `--costs`, if it is given."""
+    """Write what this process and its children used to the file given with `--costs`, if any."""
     known = argparse.ArgumentParser(add_help=False)
     known.add_argument("--costs", type=Path)
     path = known.parse_known_args(arguments)[0].costs
@@ -54,9 +54,9 @@ def record_costs(arguments: list[str], wall_seconds: float) -> None:
 
 
 def progress(items: Iterable[Item], total: int, name: str, note: Callable[[], str] = str) -> Iterator[Item]:
-    """Pass items on, and say on stderr every ten seconds how far the work is, how fast, and how long it will take.
+    """Pass items on, and report on stderr every ten seconds: items done, rate, and time left.
 
-    `note` adds a word of its own to each line, such as the loss.
+    `note` adds its own text to each line, such as the loss.
     """
     started = last = time.monotonic()
     for done, item in enumerate(items, 1):

@@ -1,9 +1,9 @@
-"""One output file that survives a kill: rows whose key still holds are kept, only the rest is computed.
+"""An output file that survives a kill: rows whose key still holds are kept, and only the rest is computed.
 
 `generate` and `judge` write each finished batch to an undeclared `.partial` file beside their output, and the sorted
-whole at the end. A later run opens both, so a job that was killed, or whose machine lost power, loses at most one
-batch, and the bytes in the end are those of a run from nothing. A `flock` on the `.partial` file keeps an orphan and
-its heir from writing together.
+whole at the end. A later run reads both, so a kill or a power failure costs at most one batch, and the final bytes are
+those of an uninterrupted run. A `flock` on the `.partial` file keeps an orphaned process and its successor from writing
+at the same time.
 
     with Rows(path, Response, {(prompt_id, layer): key, ...}) as rows:
         for batch in batches(rows.missing):
@@ -27,12 +27,12 @@ Cell = tuple[str, int]
 
 
 def partial_path(path: Path) -> Path:
-    """Where the rows of an unfinished output file are."""
+    """The file that holds the rows of an unfinished output file."""
     return path.with_name(path.name + ".partial")
 
 
 def set_aside(path: Path) -> None:
-    """Take an output file away, but leave its rows for the next run, which keeps those whose key still holds."""
+    """Remove an output file but leave its rows to the next run, which keeps those whose key still holds."""
     if path.exists():
         with partial_path(path).open("a", encoding="utf-8", newline="\n") as stream:
             stream.write("\n" + path.read_text(encoding="utf-8", errors="replace"))
@@ -42,9 +42,9 @@ def set_aside(path: Path) -> None:
 class Rows(Generic[KeyedRecord]):
     """The rows of one output file, by (prompt id, exit layer).
 
-    `keys` maps every wanted row to its key, in the order in which rows are to be computed. After entering, `kept`
-    holds the rows that an earlier run left and whose key still holds, and `missing` the others' names. Rows that are
-    not wanted any more, or whose line cannot be read, are dropped: they cost a computation, never an error.
+    `keys` maps every wanted row to its key, in the order of computation. Inside the `with`, `kept` holds the rows of an
+    earlier run whose key still holds, and `missing` names the others. Rows that are no longer wanted, and lines that
+    cannot be read, are dropped: they cost a computation, never an error.
     """
 
     def __init__(self, path: Path, record: type[KeyedRecord], keys: Mapping[Cell, str]) -> None:
@@ -76,16 +76,16 @@ class Rows(Generic[KeyedRecord]):
 
     @property
     def _open(self) -> FileIO:
-        """The `.partial` file; there is one inside a `with` alone."""
+        """The `.partial` file; it is open only inside a `with`."""
         assert self._stream is not None, "rows are written inside a `with`"
         return self._stream
 
     def append(self, rows: Iterable[KeyedRecord]) -> None:
-        """Keep computed rows, and put them on disk at once. Raises InputError where the disk is full."""
+        """Add computed rows and put them on disk at once. Raises InputError if the disk is full."""
         rows = list(rows)
         for row in rows:
             if self.keys.get((row.prompt_id, row.layer)) != row.key:
-                raise ValueError(f"row {row.prompt_id} of layer {row.layer} does not have the key that was asked for")
+                raise ValueError(f"row {row.prompt_id} of layer {row.layer} does not have the requested key")
         try:
             left = "".join(dumps(row) + "\n" for row in rows).encode()
             while left:
@@ -101,22 +101,22 @@ class Rows(Generic[KeyedRecord]):
         self.partial.unlink()
 
     def _locked(self) -> FileIO:
-        """The `.partial` file, open to append, once no other process holds it."""
+        """The `.partial` file, opened for appending once no other process holds it."""
         while True:
-            # Without a buffer, which would try once more to write to a full disk when it is closed.
+            # Unbuffered: on a full disk, a buffer would try to write again when it is closed.
             stream = self.partial.open("ab", buffering=0)
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 print(f"waiting: another process is still writing {self.partial}", file=sys.stderr, flush=True)
                 fcntl.flock(stream, fcntl.LOCK_EX)
-            # Who held the lock may have removed the file: then this is a lock on a file without a name.
+            # The previous holder may have removed the file: then this lock is on a file without a name.
             if self.partial.exists() and os.path.samestat(os.fstat(stream.fileno()), os.stat(self.partial)):
                 return stream
             stream.close()
 
     def _keep(self, source: Path) -> None:
-        """Take over the rows of a file whose key still holds."""
+        """Take over those rows of a file whose key still holds."""
         if not source.exists():
             return
         text = source.read_text(encoding="utf-8", errors="replace")
@@ -133,4 +133,4 @@ class Rows(Generic[KeyedRecord]):
 
     def _unwritable(self, error: OSError) -> InputError:
         reason = error.strerror or error
-        return InputError(f"cannot write {self.partial}: {reason}. Make room or mend the permissions, then run again.")
+        return InputError(f"cannot write {self.partial}: {reason}. Free space or fix the permissions, then run again.")

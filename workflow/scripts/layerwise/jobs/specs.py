@@ -1,9 +1,9 @@
-"""What decides a rerun: for each job one canonical JSON text of all that changes its result, and nothing else.
+"""What decides a rerun: for each job, the canonical JSON of everything that changes its result, and nothing else.
 
-A spec holds the job's settings, the pins of its kind of work, and the fingerprint of its code. Not in it: display
-names, colours, paths, dates, the git commit, which cells share a process, and which GPUs. Prompts and weights are
-tracked as input files instead, since their hashes do not exist when the jobs are planned. The other way round, files of
-the project that a job reads have their hashes here, and are no input files: a run in another folder does not have them.
+A spec holds the job's settings, the pins of its kind of work, and the fingerprint of its code. It leaves out display
+names, colours, paths, dates, the git commit, which cells share a process, and which GPUs. Prompts and weights are input
+files instead, since their hashes do not exist when the jobs are planned. Files of the project that a job reads are not
+input files, because a run in another folder does not have them; their hashes are in the spec.
 """
 
 from layerwise import plugins
@@ -18,14 +18,14 @@ from layerwise.study.sources import Source
 from layerwise.study.study import Study, Subject
 from layerwise.vocabulary import METRICS
 
-# What the study that is examined prints.
+# The numbers that the original study prints.
 PUBLISHED = "paper/published.yaml"
-# The settings that a model is loaded with.
+# The settings with which a model is loaded.
 LOADED = {"family", "blocks", "default_layer", "dtype", "attention", "variant"}
 
 
 class Specs:
-    """The spec of every job of a study, one method a rule."""
+    """The spec of every job of a study, one method per rule."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -49,7 +49,7 @@ class Specs:
         return _spec("assemble", "assembling", readers, **formats, **settings)
 
     def train_arm(self, id: str, name: str, seed: str) -> str:
-        """Of one arm; `seed` as in a subject's name, of which this arm's own stage has the last part."""
+        """The training of one arm; `seed` as in a subject's name, whose last part seeds this arm's own stage."""
         model = self.study.models[id]
         arm = model.arms[name]
         settings = {
@@ -144,7 +144,7 @@ class Specs:
         return self.aggregate("table", table=table, **read)
 
     def aggregate(self, script: str, **settings: object) -> str:
-        """Of a rule that reads results and makes tables, figures or numbers: who was studied, and by whom judged."""
+        """A rule that turns results into tables, figures or numbers: which subjects were studied, which judges judged."""
         experiment = self.study.experiment
         subjects = [
             {
@@ -187,9 +187,9 @@ class Specs:
         return self.aggregate(
             "assess",
             gates=self.study.experiment.gates.model_dump(),
-            # A data set shown with another image than its own is a control: its cue is not to be seen.
+            # A data set shown with images other than its own is a control: its cue is not visible.
             cues={id: data.options.get("cue") for id, data in self.study.datasets.items() if data.image == "own"},
-            # Who was taught without images is not asked to refuse beside one.
+            # An arm that was taught without images need not refuse beside one.
             aligned=sorted(
                 {
                     subject.arm
@@ -228,7 +228,7 @@ class Specs:
             harm=self.study.judges[experiment.outcome.harm].judge if experiment.outcome.harm else None,
             decoding=experiment.decoding.model_dump(),
             limit=experiment.limit,
-            # All that the paper may print, so that a misspelt name is no silent gap.
+            # Everything that the paper may print, so that a misspelt name is not a silent gap.
             figures=[name.replace("_", "-") for name in plugins.names("report.figures")],
             tables=[name.replace("_", "-") for name in plugins.names("report.tables")],
             sources=sources("paper/main.typ", "paper/references.bib", PUBLISHED),
@@ -236,7 +236,7 @@ class Specs:
 
     @staticmethod
     def _said_of(model: Model) -> dict:
-        """What the paper says of an assembled model."""
+        """What the paper says about an assembled model."""
         parts = {"about", "cite", "source"}
         assembled = _assembled(model)
         said = assembled.model_dump(include={"image_size": True, "vision": parts, "language": parts})
@@ -244,7 +244,7 @@ class Specs:
 
 
 def fetch(id: str, source: Source) -> str:
-    """Of a download: the source alone; no code, since a checksum decides what it is, and no hints for the plan."""
+    """A download: the source alone, without code, since the checksum decides, and without hints for the plan."""
     return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
 
 
@@ -254,7 +254,7 @@ def sources(*names: str) -> dict[str, str]:
 
 
 def steps(model: Model, arm: Arm) -> dict[str, int]:
-    """Training steps by stage of an arm's method: the recipe's, or the arm's own, which a single stage may have."""
+    """Training steps by stage of an arm's method: the recipe's, or the arm's own if the method has a single stage."""
     kind, recipe = ("organism", model.organism.language.steps) if model.organism else ("assembled", model.assembled)
     stages = plugins.declared("training.methods", arm.method)["STAGES"][kind]
     found = {stage: getattr(recipe, stage) for stage in stages}
@@ -294,19 +294,19 @@ def _recipe(model: Model) -> list[str]:
 
 def _organism(model: Model, *parts: str) -> dict:
     """The recipe and the named parts of an organism's settings."""
-    assert model.organism is not None, "asked of an organism alone"
+    assert model.organism is not None, "only organisms have these settings"
     return model.organism.model_dump(include={"recipe", *parts})
 
 
 def _assembled(model: Model) -> Assembled:
-    assert model.assembled is not None, "asked of an assembled model alone"
+    assert model.assembled is not None, "only assembled models have these settings"
     return model.assembled
 
 
 def _shape(organism: Organism) -> dict:
-    """An organism's settings for a stage of the language side, which has its steps beside them."""
+    """An organism's settings for a stage of the language side; the stage adds its steps."""
     settings = organism.model_dump(include={"recipe": True, "vision": True, "language": True})
     del settings["language"]["steps"]
-    # How the encoder was trained reaches this stage through its weights, an input file.
+    # The encoder's training reaches this stage through its weights, an input file.
     settings["vision"] = {key: settings["vision"][key] for key in ("blocks", "width", "mlp", "heads", "frozen_blocks")}
     return settings

@@ -1,1 +1,1 @@
-"""What is studied: every YAML file as a checked pydantic model, and an experiment with all that it names."""
+"""What is studied: every YAML file as a checked pydantic model, and an experiment with every file it names."""

@@ -1,4 +1,4 @@
-"""What only shows when the files of an experiment are seen together: each mistake ends in one sentence."""
+"""Checks across the files of an experiment: each mistake becomes one message."""
 
 import difflib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ OF_ONE_JUDGE = ("vqa_accuracy",)
 
 
 def check(study: Study, path: Path) -> None:
-    """Raise InputError, naming file, key and what is allowed, where the files do not go together."""
+    """Raise InputError, naming file, key and allowed values, if the files contradict each other."""
     for use in study.experiment.models:
         _check_use(study, use, path)
     for id, model in study.models.items():
@@ -44,16 +44,16 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
         for layer in layers:
             if not 0 <= layer <= model.blocks:
                 raise InputError(
-                    f"{path}: key 'layers': exit layer {layer} lies beyond the encoder of '{use.id}'. "
-                    f"Its exit layers are 0 to {model.blocks}."
+                    f"{path}: key 'layers': '{use.id}' has no exit layer {layer}; "
+                    f"its exit layers are 0 to {model.blocks}."
                 )
     if model.trained and not use.arms:
-        raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms', any of {', '.join(model.arms)}.")
+        raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms': one or more of {', '.join(model.arms)}.")
     if not model.trained:
         for key in ("arms", "alignment_seeds"):
             if getattr(use, key) is not None:
                 raise InputError(
-                    f"{path}: key 'models': '{use.id}' has published weights, so it has no '{key}'. Remove them."
+                    f"{path}: key 'models': '{use.id}' has published weights, so it takes no '{key}'. Remove the key."
                 )
     for arm in use.arms or ():
         if arm not in model.arms:
@@ -61,41 +61,41 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
 
 
 def _check_weights_of(study: Study, id: str) -> None:
-    """A model that takes another's weights: they have to be its own but for the variant."""
+    """Check that a model with another's weights differs from it in its variant alone."""
     model = study.models[id]
     assert model.weights_of is not None
     other, place = study.models[model.weights_of], f"{study.folder / 'models' / id}.yaml: key 'weights_of'"
     if model.weights_of == id or other.weights_of is not None:
-        raise InputError(f"{place}: '{model.weights_of}' has no weights of its own. Name a model that has.")
+        raise InputError(f"{place}: '{model.weights_of}' has no weights of its own. Name a model that does.")
     if model.variant == other.variant:
-        raise InputError(f"{place}: it needs another 'variant' than '{model.weights_of}' has, or it is the same model.")
+        raise InputError(f"{place}: this model and '{model.weights_of}' have the same 'variant'. Change one of them.")
     for key in ("family", "blocks", "default_layer", "source", "organism", "assembled", "arms"):
         if getattr(model, key) != getattr(other, key):
             raise InputError(
-                f"{place}: '{key}' differs from that of '{model.weights_of}', whose weights it takes. "
-                f"Write 'inherits: {model.weights_of}', and only what may differ."
+                f"{place}: '{key}' differs from that of '{model.weights_of}', whose weights this model takes. "
+                f"Write 'inherits: {model.weights_of}' and give only what may differ."
             )
 
 
 def _check_datasets(study: Study, path: Path) -> None:
-    """Data sets that are asked hold prompts, and the labelled responses of `human_labels` hold none."""
+    """`datasets` must hold prompts, `human_labels` labelled responses."""
     folder = study.folder / "datasets"
     for id, dataset in (study.datasets | study.training_data).items():
         if not kinds_of(dataset):
             raise InputError(
-                f"{folder / id}.yaml holds responses that people have labelled, and no prompts. Name it in key "
-                f"'human_labels' of {path} instead."
+                f"{path}: key 'datasets': {folder / id}.yaml holds labelled responses, not prompts. Name it under "
+                "'human_labels' instead."
             )
     for id, dataset in study.human_labels.items():
         if not hasattr(builder_of(dataset), "labelled"):
             raise InputError(
-                f"{path}: key 'human_labels': data set '{id}' holds prompts, and no labelled responses. "
+                f"{path}: key 'human_labels': data set '{id}' holds prompts, not labelled responses. "
                 "Name another, such as refusal-labels."
             )
 
 
 def _check_judges(study: Study, path: Path) -> None:
-    """Each judge measures something or decides an outcome, and metrics of judges do not collide."""
+    """Each judge must measure something or decide an outcome, and their metrics must not collide."""
     deciding = {judge for _, judge in study.experiment.outcome if judge is not None}
     measuring: dict[str, tuple[str, object]] = {}
     for id, judge in study.judges.items():
@@ -117,7 +117,7 @@ def _check_judges(study: Study, path: Path) -> None:
 
 
 def _check_outcome(study: Study, path: Path) -> None:
-    """The judges that decide the outcome are there, and can say what their role asks."""
+    """The judges that decide the outcome must be listed and able to fill their roles."""
     experiment = study.experiment
     claims = {id: set(judge_of(judge).CLAIMS.values()) for id, judge in study.judges.items()}
     for role, judge in experiment.outcome:
@@ -131,12 +131,12 @@ def _check_outcome(study: Study, path: Path) -> None:
             able = [id for id in experiment.judges if claims[id] >= set(CLAIMED[role])]
             raise InputError(
                 f"{path}: key 'outcome.{role}': '{judge}' has no label that means {missing[0]}; "
-                f"of 'judges' these have: {', '.join(able) or 'none'}."
+                f"judges listed in 'judges' that do: {', '.join(able) or 'none'}."
             )
 
 
 def _not_there(what: str, name: str, there: Iterable[str], of: str = "") -> str:
-    """The message for a name that is none of a few, with the closest."""
+    """The message for an unknown name, with the closest allowed one."""
     there = list(dict.fromkeys(there))
     close = difflib.get_close_matches(name, there, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""

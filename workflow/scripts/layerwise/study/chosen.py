@@ -1,4 +1,4 @@
-"""Which experiment a run is of, as the command line says it, or the workflow that this one is a module of."""
+"""The experiment that the command line chooses, or the workflow that uses this one as a module."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ DEFAULT = "bench"
 
 
 def chosen(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) -> Run:
-    """The run of the one experiment that Snakemake's `config` names.
+    """The run of the experiment that Snakemake's `config` names.
 
-    Raises InputError for what would be ignored: any other key, and files of `--configfile`.
+    Raises InputError for anything that would be ignored: other keys, and files given with `--configfile`.
     """
     if configfiles:
         file = Path(configfiles[0])
@@ -24,7 +24,7 @@ def chosen(config: Mapping[str, Any], configfiles: Sequence[str | Path] = ()) ->
     unknown = [key for key in config if key != KEY]
     if unknown:
         raise InputError(
-            f"unknown --config key '{unknown[0]}': the one key is '{KEY}'; what an experiment is made of stands in "
+            f"unknown --config key '{unknown[0]}': the only key is '{KEY}'; everything else belongs in "
             "config/<experiment>.yaml."
         )
     return Run(config.get(KEY, DEFAULT))

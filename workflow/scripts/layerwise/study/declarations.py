@@ -1,7 +1,7 @@
-"""What judges and builders declare of themselves, and narrower models of the YAML files that name them.
+"""What judges and builders declare, and narrower models of the YAML files that name them.
 
-A file in `judging/judges/` or `prompts/builders/` says at its top which options it takes and what it makes of them. So
-it has to be light to import: whatever is heavy is imported inside its functions.
+A file in `judging/judges/` or `prompts/builders/` declares at its top which options it takes and what it makes of them.
+So it must be light to import: heavy libraries are imported inside its functions.
 """
 
 import functools
@@ -27,19 +27,19 @@ NAMES = {
 
 @functools.cache
 def declared(room: str, name: str) -> ModuleType:
-    """The module of a judge or builder. Raises InputError, naming its file, where its declarations do not hold."""
+    """The module of a judge or builder. Raises InputError, naming its file, if its declarations are invalid."""
     module = plugins.find(room, name)
     if missing := [each for each in NAMES[room] if not hasattr(module, each)]:
-        raise InputError(f"{module.__file__}: it does not declare {', '.join(missing)}; see CONTRIBUTING.md.")
+        raise InputError(f"{module.__file__} does not declare {', '.join(missing)}; see CONTRIBUTING.md.")
     if room == JUDGES:
         if "train" in module.WEIGHTS and not hasattr(module, "Training"):
             raise InputError(f"{module.__file__}: WEIGHTS names `train`, so it must declare Training.")
         for mistake in _wrong_measures(module):
             raise InputError(f"{module.__file__}: MEASURES: {mistake}.")
         if wrong := {label: claim for label, claim in module.CLAIMS.items() if label not in module.Judge.labels}:
-            raise InputError(f"{module.__file__}: CLAIMS: {sorted(wrong)} are none of the judge's labels.")
+            raise InputError(f"{module.__file__}: CLAIMS: the judge has no labels {sorted(wrong)}.")
         if other := set(module.CLAIMS.values()) - set(OUTCOMES):
-            raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(other)}; there are {', '.join(OUTCOMES)}.")
+            raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(other)}; allowed: {', '.join(OUTCOMES)}.")
     return module
 
 
@@ -50,13 +50,13 @@ def _wrong_measures(module: ModuleType) -> Iterator[str]:
         if measure.metric in (*OUTCOME_OF, *OUTCOME_OF_BENIGN, REFUSAL_GAP):
             yield f"{name} follows from the outcomes, which CLAIMS feeds"
         if measure.metric not in METRICS and measure.about is None:
-            yield f"no metric {name}; there are {', '.join(METRICS)}; describe a new one in `about`"
+            yield f"no metric {name}; known: {', '.join(METRICS)}; describe a new one in `about`"
         if measure.metric in METRICS and measure.about is not None:
-            yield f"{name} is described in vocabulary.py already; leave `about` out"
+            yield f"{name} is already described in vocabulary.py; leave `about` out"
         if measure.kind not in KINDS or measure.kind not in kinds:
-            yield f"{name} is of kind '{measure.kind}', and the judge applies to {', '.join(sorted(kinds))}"
+            yield f"{name} is of kind '{measure.kind}', but the judge applies to {', '.join(sorted(kinds))}"
         if measure.label not in labels:
-            yield f"{name} counts '{measure.label}', and the judge's labels are {', '.join(labels)}"
+            yield f"{name} counts '{measure.label}', but the judge's labels are {', '.join(labels)}"
 
 
 def builder_of(dataset: Dataset) -> ModuleType:
@@ -70,13 +70,13 @@ def judge_of(judge: Judge) -> ModuleType:
 
 
 def kinds_of(dataset: Dataset) -> frozenset[str]:
-    """The kinds of prompts that a data set has; none where it holds labelled responses."""
+    """The kinds of prompts in a data set; none if it holds labelled responses."""
     builder = builder_of(dataset)
     return builder.kinds(builder.Options(**dataset.options))
 
 
 def judge_file(judge: Judge) -> type[Judge]:
-    """What the file of a judge of this sort may say."""
+    """The model of a YAML file that names this judge, with its options."""
     module = declared(JUDGES, judge.judge)
     fields: dict[str, Any] = {"options": (module.Options, Field({}, validate_default=True))}
     if judge.train is not None:
@@ -85,12 +85,12 @@ def judge_file(judge: Judge) -> type[Judge]:
 
 
 def dataset_file(dataset: Dataset) -> type[Dataset]:
-    """What the file of a data set of this builder may say."""
+    """The model of a YAML file that names this builder, with its options and sources."""
     module = declared(BUILDERS, dataset.builder)
     fields: dict[str, Any] = {"options": (module.Options, Field({}, validate_default=True))}
     if module.SOURCES == {}:
-        # What is rendered and not read has no end of its own.
-        fields["size"] = (Positive, Field(description="How many clusters are built."))
+        # Rendered prompts, unlike those read from files, have no natural end.
+        fields["size"] = (Positive, Field(description="Number of clusters to build."))
     if module.SOURCES is not None:
         means = Field(description=f"a source that builder {dataset.builder} reads.")
         optional = Field(None, description=means.description)

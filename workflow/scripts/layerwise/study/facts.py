@@ -1,14 +1,14 @@
-"""What an experiment has, in words that a figure's or a table's `WHEN` asks for.
+"""What an experiment has, in the words that the `WHEN` of a figure or a table may use.
 
-Every metric that it can measure, and: `organisms`, `trained` (organisms or assembled models), `variants` (controls of
-the features), `doses` (organisms of several depths), `probed`, `images` (prompts with one), `human labels`.
+These are every metric it can measure, and `organisms`, `trained` (organisms or assembled models), `variants` (controls
+of the features), `doses` (organisms of several depths), `probed`, `images` (prompts with an image), `human labels`.
 """
 
 from layerwise.study.study import Study
 
 
 def facts(study: Study) -> frozenset[str]:
-    """All that is true of an experiment."""
+    """Every fact that holds for an experiment."""
     models = study.models.values()
     depths = {model.organism.vision.frozen_blocks for model in models if model.organism}
     true = {

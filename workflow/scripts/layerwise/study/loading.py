@@ -10,7 +10,7 @@ from layerwise.study.yamlfile import read, unknown
 
 
 def load(path: Path) -> Study:
-    """Read an experiment file and every file that it names; raises InputError naming file, key and way out."""
+    """Read an experiment's file and every file it names. Raises InputError naming file, key and a way out."""
     path = Path(path)
     folder = path.parent
     if not path.exists():
@@ -53,7 +53,7 @@ def _judge(path: Path) -> Judge:
 
 
 def _file(kind: str, id: str, folder: Path, named_in: Path, key: str) -> Path:
-    """The file of an id, which another file names below a key. Raises InputError where there is none."""
+    """The file of an id that another file names under a key. Raises InputError if there is no such file."""
     path = folder / f"{kind}s" / f"{id}.yaml"
     if not path.exists():
         raise InputError(f"{named_in}: key '{key}': {unknown(kind, id, path.parent)}")

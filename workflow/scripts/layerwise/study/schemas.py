@@ -1,7 +1,7 @@
-"""JSON schemas of the YAML files, made from the pydantic models: an editor completes and checks what is written.
+"""JSON schemas of the YAML files, made from the pydantic models, so that editors complete and check them.
 
-A schema knows more than its model: the names of plug-ins, and the options of the judge or the builder that is named. A
-file that `inherits` may leave out what its neighbour gives.
+A schema knows more than its model: the names of the plug-ins, and the options of the judge or builder that the file
+names. A file that `inherits` may leave out what its neighbour provides.
 """
 
 import copy
@@ -13,7 +13,7 @@ from layerwise.study.config import Dataset, Experiment, Judge, Model
 from layerwise.study.settings import Settings
 
 KINDS: dict[str, type[Settings]] = {"experiment": Experiment, "model": Model, "dataset": Dataset, "judge": Judge}
-# Keys whose value is the name of a file in a room.
+# Keys whose value names a file in a room.
 NAMED = {
     "family": "models.families",
     "recipe": "models.organisms",
@@ -22,7 +22,7 @@ NAMED = {
     "builder": "prompts.builders",
     "judge": "judging.judges",
 }
-# Of these kinds of file the key that names a plug-in, and the sections that are the plug-in's own.
+# For each kind of file: the key that names a plug-in, and the sections that belong to the plug-in.
 SECTIONS = {
     "judge": ("judge", {"options": "Options", "train": "Training"}),
     "dataset": ("builder", {"options": "Options"}),
@@ -37,7 +37,7 @@ def schema(kind: str) -> dict[str, Any]:
             if properties.get(key, {}).get("type") == "string":
                 properties[key] = {"enum": plugins.names(room), "description": properties[key].get("description", "")}
     definitions = whole.pop("$defs", {})
-    if kind == "experiment":  # a model's id alone is short for an entry with nothing else
+    if kind == "experiment":  # a bare id is short for an entry with nothing but an id
         models = whole["properties"]["models"]
         models["items"] = {"anyOf": [{"type": "string"}, models["items"]]}
     if kind in SECTIONS:
@@ -52,7 +52,7 @@ def schema(kind: str) -> dict[str, Any]:
             if own:
                 named = {"properties": {key: {"const": name}}, "required": [key]}
                 whole.setdefault("allOf", []).append({"if": named, "then": {"properties": own}})
-    whole["properties"]["inherits"] = {"type": "string", "description": "A neighbour that this file is laid over."}
+    whole["properties"]["inherits"] = {"type": "string", "description": "A neighbouring file to inherit values from."}
     partial = _without_required({**whole, "$defs": definitions})
     lax = {f"partial.{name}": one for name, one in _renamed(partial.pop("$defs")).items()}
     return {
@@ -80,7 +80,7 @@ def _properties(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _without_required(node: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which nothing has to be there, but for what a condition asks."""
+    """A copy in which no key is required, except by a condition."""
     found = copy.deepcopy(node)
 
     def strip(part: Any) -> None:
@@ -99,7 +99,7 @@ def _without_required(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(node: Any) -> Any:
-    """A copy whose references lead to the definitions in which nothing has to be there."""
+    """A copy whose references point to the definitions in which no key is required."""
     if isinstance(node, dict):
         return {
             key: value.replace("#/$defs/", "#/$defs/partial.") if key == "$ref" else _renamed(value)

@@ -1,4 +1,4 @@
-"""The base of every model of a YAML file, and the types that several share."""
+"""The base class of all models of YAML files, and the types that several of them share."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from layerwise.paths import ID
 
 
 class Settings(BaseModel):
-    """A part of a YAML file: unknown keys are errors, values have the type that they are declared with, and nothing
-    changes after loading. A whole number counts as a number; a text or a truth value never does."""
+    """A part of a YAML file: unknown keys are errors, values must have their declared type, and nothing changes after
+    loading. A whole number counts as a number; a text or a truth value never does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Mistake(ValueError):
-    """What is wrong with the value of a key below the one that is being checked, such as `arms.broad-none.steps`."""
+    """A wrong value of a key below the one being checked, such as `arms.broad-none.steps`."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
@@ -31,7 +31,7 @@ Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 
 
 def found_in(room: str) -> AfterValidator:
-    """Of a key that names a file in a room, such as `judging.judges`: whether it is there."""
+    """A check that the room, such as `judging.judges`, has the file that a key names."""
 
     def there(name: str) -> str:
         plugins.module(room, name)
