@@ -135,8 +135,8 @@ DATASETS = {
         changed(XSTEST, sources__prompts__sha256=None),
         ["'sources.prompts.sha256'", "needs sha256"],
     ),
-    "what is drawn has no end": (changed(WORLD, size=None), ["'size' is missing", "How many clusters"]),
-    "labelled responses": (LABELS, ["one.yaml holds responses", "'human_labels'"]),
+    "what is drawn has no end": (changed(WORLD, size=None), ["'size' is missing", "clusters"]),
+    "labelled responses": (LABELS, ["holds labelled responses", "'human_labels'"]),
     "an image that is none": (changed(XSTEST, image="grey"), ["'image'", "'own', 'none', 'blank' or 'noise'"]),
 }
 MODELS = {
@@ -151,7 +151,7 @@ MODELS = {
     ),
     "a format of the other side": (
         changed(ASSEMBLED, assembled__vision__format="gguf_llama"),
-        ["'assembled.vision.format'", "reads a language part", "allowed: onnx_dinov2"],
+        ["'assembled.vision.format'", "language format", "allowed: onnx_dinov2"],
     ),
     "a method that is not there": (
         changed(MODEL, **{"arms__broad-none__method": "pretrian"}),
@@ -171,7 +171,7 @@ MODELS = {
     ),
     "a variant where there are none": (
         changed(PUBLISHED, family="idefics3", variant="clamp"),
-        ["'variant'", "it has none; remove the key"],
+        ["'variant'", "none; remove the key"],
     ),
     "a system message where there is none": (
         changed(PUBLISHED, family="paligemma", system_prompt="Be brief."),
@@ -200,7 +200,7 @@ MODELS = {
     "a width without heads": (changed(MODEL, organism__vision__heads=3), ["'organism.vision.heads'", "64", "divisor"]),
     "frozen beyond the encoder": (
         changed(MODEL, organism__vision__frozen_blocks=9),
-        ["'organism.vision.frozen_blocks'", "only 8"],
+        ["'organism.vision.frozen_blocks'", "has 8"],
     ),
     "too few images": (changed(MODEL, organism__language__images=4), ["'organism.language.images'", "equal to 5"]),
     "a share of no task": (
@@ -213,7 +213,7 @@ MODELS = {
     ),
     "weights of nobody": (changed(MODEL, weights_of="organizm"), ["one.yaml: key 'weights_of'", "mean organism"]),
     "weights of itself": (changed(MODEL, weights_of="one"), ["one.yaml: key 'weights_of'", "no weights of its own"]),
-    "weights of the same model": (changed(MODEL, weights_of="organism"), ["'weights_of'", "another 'variant'"]),
+    "weights of the same model": (changed(MODEL, weights_of="organism"), ["'weights_of'", "the same 'variant'"]),
     "weights of another model": (
         changed(MODEL, weights_of="organism-f2", variant="shuffled"),
         ["'weights_of'", "'organism' differs", "inherits: organism-f2"],
@@ -227,7 +227,7 @@ EXPERIMENTS = {
     ),
     "a truth that knows less": (
         {"outcome": {"truth": "refusal"}},
-        ["'outcome.truth'", "'refusal' has no label that means harmful", "these have: truth"],
+        ["'outcome.truth'", "'refusal' has no label that means harmful", "do: truth"],
     ),
     "a refusal of harm": (
         {"outcome": {"refusal": "one", "coherence": "coherence"}},
@@ -303,7 +303,7 @@ def test_a_mistake_is_named_with_its_file_its_key_and_what_is_allowed(folder, ca
         trial = {"judge": {}, "dataset": {"datasets": ["one"]}, "model": {"models": use, "palette": {}}}[kind]
         write(folder / "trial.yaml", TRIAL | {"layers": "all", "probes": {"arms": []}} | trial)
     message = refusal(folder / "trial.yaml")
-    assert message.startswith(str(path)), message
+    assert message.startswith((f"{path}: ", f"{folder / 'trial.yaml'}: ")) and str(path) in message, message
     assert all(words in message for words in said), message
     assert "pydantic" not in message and "\n" not in message
 

@@ -114,21 +114,21 @@ def judge(**changes) -> types.ModuleType:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"MEASURES": None}, "it does not declare MEASURES"),
-        ({"MEASURES": (Measure("rudeness", "harmful", "rude"),)}, "no metric 'rudeness'; there are refusal, .*`about`"),
-        ({"MEASURES": (Measure("asr_guard", "vqa", "rude"),)}, "of kind 'vqa', and the judge applies to benign, harm"),
+        ({"MEASURES": None}, "does not declare MEASURES"),
+        ({"MEASURES": (Measure("rudeness", "harmful", "rude"),)}, "no metric 'rudeness'; .*refusal, .*`about`"),
+        ({"MEASURES": (Measure("asr_guard", "vqa", "rude"),)}, "of kind 'vqa', .*the judge applies to benign, harm"),
         ({"MEASURES": (Measure("asr_guard", "harmful", "loud"),)}, "counts 'loud', .* labels are rude, polite"),
         ({"MEASURES": (Measure("asr", "harmful", "rude"),)}, "'asr' follows from the outcomes"),
         ({"MEASURES": (Measure("toxicity", "harmful", "rude", about=Metric("T")),)}, "leave `about` out"),
-        ({"CLAIMS": {"loud": "harmful"}}, "'loud'.* none of the judge's labels"),
-        ({"CLAIMS": {"rude": "bad"}}, "no outcome .*'bad'.*; there are refusal, harmful"),
+        ({"CLAIMS": {"loud": "harmful"}}, "no labels .*'loud'"),
+        ({"CLAIMS": {"rude": "bad"}}, "no outcome .*'bad'.*refusal, harmful"),
         ({"WEIGHTS": ("train",)}, "it must declare Training"),
-        ({"Options": None, "CLAIMS": None}, "it does not declare Options, CLAIMS"),
+        ({"Options": None, "CLAIMS": None}, "does not declare Options, CLAIMS"),
     ],
 )
 def test_a_declaration_that_does_not_hold_is_named(monkeypatch, changes, said):
     monkeypatch.setattr(plugins, "find", lambda room, name: judge(**changes))
-    with pytest.raises(InputError, match=f"^judges/rudeness.py: .*{said}"):
+    with pytest.raises(InputError, match=f"^judges/rudeness.py.*{said}"):
         declarations.declared.__wrapped__(JUDGES, "rudeness")
 
 
@@ -138,5 +138,5 @@ def test_a_declaration_that_holds_is_taken(monkeypatch):
 
 
 def test_a_constant_that_is_missing_is_named():
-    with pytest.raises(InputError, match=r"llava\.py: it does not declare COLOUR"):
+    with pytest.raises(InputError, match=r"llava\.py does not declare COLOUR"):
         plugins.constant("models.families", "llava", "COLOUR")

@@ -144,7 +144,7 @@ class Specs:
         return self.aggregate("table", table=table, **read)
 
     def aggregate(self, script: str, **settings: object) -> str:
-        """A rule that turns results into tables, figures or numbers: which subjects were studied, which judges judged."""
+        """Of a rule that turns results into tables, figures or numbers: which subjects and judges there were."""
         experiment = self.study.experiment
         subjects = [
             {
