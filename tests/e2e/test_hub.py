@@ -213,5 +213,5 @@ def test_a_gated_repository_that_is_refused_is_told_with_its_page(tmp_path, clea
         done = project.snakemake("--cores", "1", receipt, experiment="paper", **environment)
     said = done.stdout + done.stderr
     assert done.returncode != 0 and "Traceback" not in said
-    assert f"Ask for access at {hub.endpoint}/{GATED[0]}" in said and "HF_TOKEN" in said
+    assert f"Request access at {hub.endpoint}/{GATED[0]}" in said and "HF_TOKEN" in said
     assert token is None or token not in said

@@ -113,7 +113,7 @@ def test_an_unknown_repository_names_the_closest(hub):
 
 def test_an_unknown_repository_is_named_where_the_hub_has_no_search(hub):
     hub.fail("/api/models?", 403, times=2)
-    assert "Did you mean" not in explains(hub, "there is no model 'acme/tinny'", repo="acme/tinny")
+    assert "Did you mean" not in explains(hub, "has no model 'acme/tinny'", repo="acme/tinny")
 
 
 def test_an_unknown_revision_names_the_tip(hub):
@@ -164,7 +164,7 @@ def test_offline_without_it_says_so(hub, monkeypatch, before, files):
     if before:
         assets.fetch("tiny", source(hub, files=before))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    explains(hub, "not whole in the cache", "HF_HUB_OFFLINE", os.environ["LAYERWISE_CACHE"], files=files)
+    explains(hub, "incomplete in the cache", "HF_HUB_OFFLINE", os.environ["LAYERWISE_CACHE"], files=files)
 
 
 def test_a_hub_that_does_not_answer_is_named(hub, monkeypatch, waits):
@@ -193,13 +193,13 @@ def test_a_wrong_checksum_is_an_error(hub, monkeypatch):
     monkeypatch.setattr(
         "hub._Handler.transfer", lambda self, content, headers: self.answer(200, content[::-1], headers)
     )
-    with pytest.raises(InputError, match=r"config.json of acme/tiny has not the checksum"):
+    with pytest.raises(InputError, match=r"checksum mismatch: config.json of acme/tiny"):
         assets.fetch("tiny", right)
 
 
 def test_a_disk_that_fills_up_is_named(hub):
     with small_files(10_000):
-        explains(hub, "File too large", "Make room", "LAYERWISE_CACHE")
+        explains(hub, "File too large", "Free space", "LAYERWISE_CACHE")
 
 
 def test_the_hub_s_own_cache_is_used_where_none_is_chosen(monkeypatch):
@@ -214,7 +214,7 @@ def test_resolve_finds_the_folder_and_notices_what_is_gone(hub, tmp_path):
     assert assets.read(path) == receipt
     assert (assets.resolve(path) / "sub" / "vocab.txt").read_text() == "a\nb\n"
     (assets.resolve(path) / "config.json").unlink()
-    with pytest.raises(InputError, match=r"config.json is gone from the cache. Delete .*tiny.json"):
+    with pytest.raises(InputError, match=r"config.json is missing from the cache. Delete .*tiny.json"):
         assets.resolve(path)
 
 

@@ -123,7 +123,7 @@ def test_one_process_at_a_time_fetches_an_asset(server, monkeypatch):
 def test_a_half_made_file_never_counts_as_present(server, tmp_path):
     server.cut("/files/", after=5, times=1000)
     server.fail("/files/", 503, times=1000)
-    explains(server, "503", "goes on where it stopped")
+    explains(server, "503", "resumes where it stopped")
     assert not part(tmp_path).with_name("raw data.csv").exists()
 
 
@@ -173,13 +173,13 @@ def test_a_file_spoilt_in_the_cache_is_fetched_again(server, tmp_path):
 
 def test_a_disk_that_fills_up_is_named(server):
     with small_files(10_000):
-        explains(server, "File too large", "Make room", "LAYERWISE_CACHE")
+        explains(server, "File too large", "Free space", "LAYERWISE_CACHE")
     assert len(ranges(server)) == 1
 
 
 def test_a_file_larger_than_the_disk_is_refused_before_it_is_fetched(server, monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
-    explains(server, "no room", "LAYERWISE_CACHE")
+    explains(server, "not enough space", "LAYERWISE_CACHE")
     assert not part(tmp_path).exists()
 
 

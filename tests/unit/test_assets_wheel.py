@@ -129,7 +129,7 @@ def test_a_folder_of_wheels_will_do_where_pip_is_set_up_so(server, index, monkey
 
 
 def test_a_version_that_is_gone_names_those_there_are(server):
-    explains("no wheel of acme-data==1.1", "There is 1.0", "'version'", version="1.1")
+    explains("no wheel of acme-data==1.1", "Available: 1.0", "'version'", version="1.1")
 
 
 def test_a_package_that_is_not_there_is_named(server):
@@ -163,7 +163,7 @@ def test_a_wheel_of_another_checksum(server, tmp_path):
 
 def test_a_wheel_that_is_not_the_one_of_the_index(server, index, tmp_path):
     build(index, {**MEMBERS, "acme_data/late.txt": b"added after the page was written"})
-    explains("not the one that the index names")
+    explains("checksum mismatch with the index")
     assert left(tmp_path) == []
 
 

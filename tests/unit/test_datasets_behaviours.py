@@ -128,5 +128,5 @@ def test_mistakes_are_named(tmp_path, sources):
 @pytest.mark.parametrize("text", ["seeds: [", "- a\n- b\n", "seeds:\n- text: a\n", "one line of text"])
 def test_a_file_of_another_shape_is_named(tmp_path, sources, text):
     (tmp_path / "other.prompt").write_text(text)
-    with pytest.raises(InputError, match="other.prompt: neither behaviours one a line"):
+    with pytest.raises(InputError, match="other.prompt: neither one behaviour per line"):
         behaviours.build(spec("adv", "behaviours"), {**sources, "prompts": tmp_path / "other.prompt"}, tmp_path)

@@ -78,7 +78,7 @@ def test_a_caption_says_what_the_answers_say_and_no_more(tmp_path, rows, caption
 
 def test_answers_that_contradict_are_named(tmp_path):
     rows = [["what is the red shape?", "circle", 0], ["is there a blue shape?", "yes", 0]]
-    with pytest.raises(InputError, match="image 0 is said to be blue and circle and red"):
+    with pytest.raises(InputError, match="image 0 is called blue and circle and red"):
         easy_vqa.build(spec("captions", "easy_vqa", task="captions"), part(tmp_path / "a", rows, 1), tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_another_file_is_named(tmp_path, rows):
 
 
 def test_mistakes_are_named(tmp_path, sources):
-    with pytest.raises(InputError, match="asks about image 5, which is not there"):
+    with pytest.raises(InputError, match="asks about image 5, which is missing"):
         easy_vqa.build(spec("easy-vqa", "easy_vqa"), part(tmp_path / "few", questions(), 5), tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no image named like images/17.png"):

@@ -58,5 +58,5 @@ def test_another_label_and_another_number_of_rows_are_named(tmp_path):
 def test_a_row_without_a_response_is_named_by_its_line_below_the_notes(tmp_path):
     path = tmp_path / "one.csv"
     path.write_text(NOTE + "objective,assistant_response,human_score\nFold it,Done,0\nFold it,,0\n")
-    with pytest.raises(InputError, match=r"one\.csv, line 5: nothing in column 'assistant_response'"):
+    with pytest.raises(InputError, match=r"one\.csv, line 5: column 'assistant_response' is empty"):
         refusal_labels.labelled(spec(), {"first": path})

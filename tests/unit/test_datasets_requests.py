@@ -65,9 +65,9 @@ def test_it_is_shown_with_the_images_that_harmful_prompts_are_shown_with(tmp_pat
 
 
 def test_mistakes_are_named(tmp_path, path, sources):
-    with pytest.raises(InputError, match="everyday.yaml: key 'options.file': .*gone.csv is not a file"):
+    with pytest.raises(InputError, match="everyday.yaml: key 'options.file': no file .*gone.csv"):
         requests.build(wanted(path, file=str(tmp_path / "gone.csv")), sources, tmp_path)
-    with pytest.raises(InputError, match=f"requests.csv has sha256 {file_digest(path)}, and key 'options.sha256'"):
+    with pytest.raises(InputError, match=f"requests.csv has sha256 {file_digest(path)}, but key 'options.sha256'"):
         requests.build(wanted(path, sha256="0" * 64), sources, tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_mistakes_are_named(tmp_path, path, sources):
     [
         ({"kind": "loud"}, "row with id r03: kind 'loud' is neither alarming nor plain"),
         ({"part": "both"}, "row with id r03: part 'both' is neither train nor test"),
-        ({"answer": " "}, "line 5: nothing in column 'answer'"),
+        ({"answer": " "}, "line 5: column 'answer' is empty"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, sources, change, message):

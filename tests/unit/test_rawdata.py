@@ -83,10 +83,10 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"id,question\n1,hello\n", "no column prompt; there are id, question"),
-        (b"id,prompt\n1,hello\n2,\n", "line 3: nothing in column 'prompt'"),
-        (b"id,prompt\n1\n", "line 2: nothing in column 'prompt'"),
-        (b"", "no column id, prompt; there are none"),
+        (b"id,question\n1,hello\n", "no column prompt; found: id, question"),
+        (b"id,prompt\n1,hello\n2,\n", "line 3: column 'prompt' is empty"),
+        (b"id,prompt\n1\n", "line 2: column 'prompt' is empty"),
+        (b"", "no column id, prompt; found: none"),
         (b'id,prompt\n1,"hello\n', "not a CSV table"),
         (b"id,prompt\n1,\xff\xfe\n", "not a CSV table in UTF-8"),
     ],
@@ -141,6 +141,6 @@ def test_images_keep_their_bytes_and_get_the_ending_of_their_content(tmp_path):
 
 @pytest.mark.parametrize("raw", [b"", b"no image", picture(1)[:-200], picture(1, "PNG")[:-200], picture(1, "TIFF")])
 def test_what_is_no_whole_image_is_named(tmp_path, raw):
-    with pytest.raises(InputError, match="x.zip: a.jpg: not a whole image"):
+    with pytest.raises(InputError, match="x.zip: a.jpg: not a complete image"):
         save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")
     assert not (tmp_path / "images").exists()

@@ -262,7 +262,7 @@ def test_the_weights_appear_last(tmp_path, monkeypatch):
 def test_a_failure_leaves_no_weights_and_no_litter(tmp_path):
     weights = tmp_path / "model.safetensors"
     weights.write_text("old")
-    with pytest.raises(InputError, match="Make room"):
+    with pytest.raises(InputError, match="Free space"):
         checkpoints.save(
             weights, Part("model.safetensors"), Part("a.json", error=OSError(28, "No space left on device"))
         )

@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up(finished, tmp_path):
     mount("-t", "tmpfs", "-o", "size=64k", "none", disk)
     try:
         said = said_in_one_message(generate(finished, disk))
-        assert "No space left" in said and "Make room" in said
+        assert "No space left" in said and "Free space" in said
         kept = sum(len(path.read_text().splitlines()) for path in disk.iterdir())
         assert kept > 0
         subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)

@@ -1,8 +1,8 @@
-"""Assets: weights, data sets and checkpoints that come from elsewhere, fetched into a cache outside the repository.
+"""Assets: weights, data sets and checkpoints from elsewhere, fetched into a cache outside the repository.
 
-`fetch` brings one there and describes it in a `Receipt`; the receipt is what the workflow tracks. `resolve` leads from
-a receipt back to the files. One file a kind of source: `hub`, `url`, `wheel`, found by its name. Receipts hold no date
-and no path of this machine, so that fetching again writes the same bytes.
+`fetch` downloads an asset and describes it in a `Receipt`, which the workflow tracks. `resolve` leads from a receipt
+back to the files. Each kind of source (`hub`, `url`, `wheel`) has a file, found by its name. Receipts hold no date and
+no path of this machine, so that fetching again writes the same bytes.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from layerwise import plugins
 from layerwise.assets.cache import File
 from layerwise.errors import InputError
 
-# What a source may say besides where it is: it can change without the asset changing.
+# Keys of a source that can change without the asset changing.
 REMARKS = ("kind", "size_mb", "gated", "license")
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was fetched. `folder` lies below the cache of its kind, file names lie below `folder`; `bytes` is their sum.
+    """What was fetched. `folder` is relative to the cache of its kind, file names to `folder`; `bytes` is their sum.
 
     `revision` is the commit of a hub repository or the version of a package; a plain file has none.
     """
@@ -37,10 +37,10 @@ class Receipt:
 
 
 def fetch(id: str, source: Any) -> Receipt:
-    """Fetch an asset, or find it whole in the cache, and describe it.
+    """Fetch an asset, or find it complete in the cache, and describe it.
 
-    `source` is a `config.Source`; it is not imported here, so that who only resolves a receipt does not depend on the
-    configuration. Raises InputError, naming the asset, for whatever the user or the far end must mend.
+    `source` is a `study.sources.Source`, which is not imported here, so that code that only resolves receipts does not
+    depend on the configuration. Raises InputError, naming the asset, for whatever the user or the server must fix.
     """
     try:
         fetched = plugins.find("assets", source.kind).fetch(source)
@@ -59,12 +59,12 @@ def fetch(id: str, source: Any) -> Receipt:
 
 
 def dumps(receipt: Receipt) -> str:
-    """A receipt as the text of its file."""
+    """The text of a receipt's file."""
     return json.dumps(dataclasses.asdict(receipt), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read(path: Path) -> Receipt:
-    """The receipt in a file; raises InputError when it is none."""
+    """The receipt in a file. Raises InputError if the file does not hold one."""
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
         return Receipt(**{**values, "files": tuple(File(**file) for file in values["files"])})
@@ -73,9 +73,10 @@ def read(path: Path) -> Receipt:
 
 
 def resolve(path: Path) -> Path:
-    """Where the asset of a receipt lies: the folder of a hub repository or of a folder of a wheel, else the one file.
+    """The path of a receipt's asset: a folder for a hub repository or for a wheel's folder, otherwise a file.
 
-    Raises InputError when the cache no longer holds it whole (sizes are compared; checksums were, when it was fetched).
+    Raises InputError if the cache no longer holds all of it. Only sizes are compared; checksums were compared when it
+    was fetched.
     """
     receipt = read(path)
     root = plugins.find("assets", receipt.kind).root()
@@ -84,8 +85,8 @@ def resolve(path: Path) -> Path:
         there = folder / file.name
         if not there.is_file() or there.stat().st_size != file.size:
             raise InputError(
-                f"asset '{receipt.id}': {there} is {'damaged' if there.exists() else 'gone from the cache'}. "
-                f"Delete {path} and run again to fetch it, or set LAYERWISE_CACHE to the folder that holds it."
+                f"asset '{receipt.id}': {there} is {'damaged' if there.exists() else 'missing from the cache'}. "
+                f"Delete {path} and run again to fetch it anew, or set LAYERWISE_CACHE to the folder that holds it."
             )
     whole = receipt.kind == "hub" or receipt.source.get("member", "").endswith("/")
     return folder if whole else folder / receipt.files[0].name

@@ -1,4 +1,4 @@
-"""What every kind of source needs of the cache: where it is, one writer at a time, what lies there, room for more."""
+"""What every kind of source needs from the cache: its path, one writer at a time, its files, and room for more."""
 
 import errno
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 
-# Errors of the disk, which no second attempt mends.
+# Disk errors, which a second attempt does not fix.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCAL = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -28,7 +28,7 @@ class File:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a kind of source hands back: a folder below its own cache, the files there, the revision if it has one."""
+    """What a kind of source returns: a folder below its own cache, the files there, and the revision if it has one."""
 
     folder: str
     files: tuple[File, ...]
@@ -36,7 +36,7 @@ class Fetched:
 
 
 def root() -> Path:
-    """`$LAYERWISE_CACHE`, else `unfair-alignment` in the user's cache folder."""
+    """`$LAYERWISE_CACHE`, or by default `unfair-alignment` in the user's cache folder."""
     if chosen := os.environ.get("LAYERWISE_CACHE"):
         return Path(chosen).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "unfair-alignment"
@@ -50,7 +50,7 @@ def describe(folder: Path, names: Iterable[str]) -> tuple[File, ...]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Make a folder and hold it alone: a second process that fetches the same asset waits, and then finds it done."""
+    """Create a folder and lock it: a second process that fetches the same asset waits, and then finds it complete."""
     handle = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,19 +65,19 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def make_room(folder: Path, needed: int) -> None:
-    """Raise InputError when the disk of `folder` has not `needed` bytes free."""
+    """Raise InputError if the disk of `folder` has fewer than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"no room on the disk of {folder}: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free. Make "
-            "room, or set LAYERWISE_CACHE to a folder on a larger disk."
+            f"not enough space on the disk of {folder}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free. Free "
+            "space, or set LAYERWISE_CACHE to a folder on a larger disk."
         )
 
 
 def disk_error(folder: Path, error: OSError) -> InputError:
-    """What to say of an error of the disk that holds the cache."""
-    way_out = "Make room" if error.errno in FULL else "Mend the permissions"
+    """The message for an error of the disk that holds the cache."""
+    way_out = "Free space" if error.errno in FULL else "Fix the permissions"
     return InputError(
         f"cannot write to the cache {folder}: {error.strerror or error}. {way_out}, or set LAYERWISE_CACHE to a folder "
-        "on another disk; what is whole already is kept."
+        "on another disk; complete files are kept."
     )

@@ -1,8 +1,8 @@
-"""Assets from the model hub. huggingface_hub does the work; this file pins, checks and says what to do when it fails.
+"""Assets from the model hub. huggingface_hub does the work; this file pins, checks and explains failures.
 
-huggingface_hub honours HF_ENDPOINT, HF_HUB_OFFLINE and its own cache (what other programs fetched is used), reads the
-token from HF_TOKEN itself, resumes a cut file, and waits as a busy hub tells it. It compares sizes, not contents: the
-checksums are compared here.
+huggingface_hub honours HF_ENDPOINT, HF_HUB_OFFLINE and its own cache (files fetched by other programs are used), reads
+the token from HF_TOKEN itself, resumes interrupted downloads, and waits as long as a busy hub asks. It compares sizes,
+not contents; checksums are compared here.
 """
 
 import difflib
@@ -31,7 +31,7 @@ LONGEST_WAIT = 300  # seconds that the hub may ask for between two attempts
 
 
 def root() -> Path:
-    """`$LAYERWISE_CACHE/hub` if that is set, else the hub's own cache (HF_HUB_CACHE, HF_HOME)."""
+    """`$LAYERWISE_CACHE/hub` if LAYERWISE_CACHE is set, otherwise the hub's own cache (HF_HUB_CACHE, HF_HOME)."""
     return cache.root() / "hub" if os.environ.get("LAYERWISE_CACHE") else Path(constants.HF_HUB_CACHE)
 
 
@@ -40,7 +40,7 @@ def fetch(source: Source) -> Fetched:
     huggingface_hub.set_client_factory(_client)
     folder, files = _snapshot(source)
     if damaged := [file for file in files if _differs(folder / file.name, file.sha256)]:
-        # Such a file was spoilt on the disk or on the way; fetched once more, it is either right or wrong at its home.
+        # The file was damaged on disk or in transit. If it is wrong after a second download, it is wrong at its home.
         for file in damaged:
             (folder / file.name).resolve().unlink()
             (folder / file.name).unlink()
@@ -48,14 +48,15 @@ def fetch(source: Source) -> Fetched:
         for file in files:
             if _differs(folder / file.name, file.sha256):
                 raise InputError(
-                    f"{file.name} of {source.repo} has not the checksum that the hub names, although it was fetched "
-                    f"twice. Something between here and {_endpoint()} changes it: try another network or HF_ENDPOINT."
+                    f"checksum mismatch: {file.name} of {source.repo} differs from what the hub announces, also after "
+                    f"a second download. Something between here and {_endpoint()} changes it: try another network or "
+                    "another HF_ENDPOINT."
                 )
     return Fetched(str(folder.relative_to(root().resolve())), files, folder.name)
 
 
 def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
-    """The folder in the hub's cache, and its files that match the patterns; fetched as far as they are not there."""
+    """The folder in the hub's cache, and its files that match the patterns; missing files are fetched."""
     try:
         folder = snapshot_download(
             source.repo,
@@ -72,7 +73,7 @@ def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = list(filter_repo_objects(there, allow_patterns=source.files))
     for pattern in source.files or ():
-        # Repositories lay out the same thing in several ways, so `*.jinja` need not find any, as long as others do.
+        # Repositories differ in layout, so a pattern such as `*.jinja` may match nothing, as long as others match.
         needed = not names or not set(pattern) & set("*?[")
         if needed and not list(filter_repo_objects(names, allow_patterns=pattern)):
             raise InputError(_unmatched(source, pattern, folder.name))
@@ -80,10 +81,10 @@ def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
 
 
 def _differs(path: Path, sha256: str) -> bool:
-    """Whether a file's content is not the one that its blob in the hub's cache is named for.
+    """Whether a file's content differs from the hash that names its blob in the hub's cache.
 
-    A blob is named by its sha256 (large files) or its git hash: https://huggingface.co/docs/hub/local-cache. Where the
-    cache holds copies instead of links there is no such name, and nothing to compare with.
+    A blob is named by its sha256 (large files) or its git hash: https://huggingface.co/docs/hub/local-cache. If the
+    cache holds copies instead of links, there is no such name and nothing to compare with.
     """
     name = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
     if re.fullmatch("[0-9a-f]{64}", name):
@@ -95,39 +96,39 @@ def _differs(path: Path, sha256: str) -> bool:
 
 
 def _explain(source: Source, error: Exception) -> str:
-    """What failed and what to do, in the words of the configuration."""
+    """What failed and what to do about it, in terms of the configuration."""
     what = f"{source.repo_type} '{source.repo}'"
     page = f"{_endpoint()}/{'datasets/' if source.repo_type == 'dataset' else ''}{source.repo}"
     cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ else error
     status = cause.response.status_code if isinstance(cause, errors.HfHubHTTPError) else None
     if isinstance(cause, errors.GatedRepoError):
         why = "the account of HF_TOKEN has no access" if huggingface_hub.get_token() else "HF_TOKEN is not set"
-        return f"{what} is gated and {why}. Ask for access at {page}, then set the environment variable HF_TOKEN."
+        return f"{what} is gated and {why}. Request access at {page}, then set the environment variable HF_TOKEN."
     if isinstance(cause, errors.RevisionNotFoundError):
         tip = _tip(source)
         return f"{what} has no revision '{source.revision}'.{tip} Change key 'revision'; {page}/commits lists them."
     if status == 404 or isinstance(cause, errors.RepositoryNotFoundError):
         hint = _similar(source)
-        return f"there is no {what} at {_endpoint()}, or it is private and HF_TOKEN gives no access.{hint} Key 'repo'."
+        return f"{_endpoint()} has no {what}, or it is private and HF_TOKEN gives no access.{hint} Check key 'repo'."
     if status in (401, 403):
         tokens = f"{_endpoint()}/settings/tokens"
-        return f"{what}: the hub refuses access ({status}). Look at {tokens} what the token in HF_TOKEN may read."
+        return f"{what}: the hub refuses access ({status}). Check at {tokens} what the token in HF_TOKEN may read."
     if constants.is_offline_mode():
         return (
-            f"{what} is not whole in the cache {root()}, and HF_HUB_OFFLINE forbids to fetch it. Unset HF_HUB_OFFLINE, "
-            "or run once where there is a network and copy the cache."
+            f"{what} is incomplete in the cache {root()}, and HF_HUB_OFFLINE forbids fetching it. Unset it, or run "
+            "once on a machine with a network and copy the cache."
         )
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, httpx2.HTTPError):
         return str(cache.disk_error(root(), error))
     return (
         f"{what} cannot be fetched from {_endpoint()}: {str(cause).strip().splitlines()[0]} Check the network, the "
-        "proxy settings and HF_ENDPOINT, then run again: whole files are kept."
+        "proxy settings and HF_ENDPOINT, then run again: complete files are kept."
     )
 
 
 def _similar(source: Source) -> str:
-    """A hint at the closest repositories of the same owner or of a like name, empty if the hub does not say."""
-    assert source.repo is not None, "a source of this kind has one"
+    """A hint at the closest repositories of the same owner or of a similar name; empty if the hub does not answer."""
+    assert source.repo is not None, "a source of this kind has a repo"
     owner, name = source.repo.split("/")
     api = HfApi(endpoint=_endpoint())
     repos = api.list_models if source.repo_type == "model" else api.list_datasets
@@ -140,22 +141,22 @@ def _similar(source: Source) -> str:
 
 
 def _tip(source: Source) -> str:
-    """A hint at the commit at the tip of the repository, empty if the hub does not say."""
+    """A hint at the latest commit of the repository; empty if the hub does not answer."""
     try:
         tip = HfApi(endpoint=_endpoint()).repo_info(source.repo, repo_type=source.repo_type).sha
     except httpx2.HTTPError:
         return ""
-    return f" The tip of its main branch is {tip}."
+    return f" The latest commit of its main branch is {tip}."
 
 
 def _unmatched(source: Source, pattern: str, commit: str) -> str:
-    """The message for a pattern that no file of the repository matches."""
+    """The message for a pattern that matches no file of the repository."""
     try:
         tree = huggingface_hub.get_cached_repo_tree(
             source.repo, repo_type=source.repo_type, revision=commit, cache_dir=root()
         )
     except errors.CachedRepoTreeNotFoundError:
-        return f"the cache holds no file '{pattern}' of {source.repo}, and the hub cannot be reached to fetch it."
+        return f"the cache holds no file '{pattern}' of {source.repo}, and the hub is unreachable. Check the network."
     there = sorted(file.path for file in tree)
     close = difflib.get_close_matches(pattern, there, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"Its files: {', '.join(there[:20])}."
@@ -167,7 +168,7 @@ def _endpoint() -> str:
 
 
 def _client() -> httpx2.Client:
-    """huggingface_hub's own client, which besides does not sit out a wait of any length."""
+    """huggingface_hub's own client, but with a limit to how long it waits for a busy hub."""
     client = default_client_factory()
     client.event_hooks["response"].append(_refuse_long_wait)
     return client
@@ -178,12 +179,12 @@ def _refuse_long_wait(response: httpx2.Response) -> None:
     if response.status_code in (429, 503) and told.isdigit() and int(told) > LONGEST_WAIT:
         raise InputError(
             f"{response.url.host} is busy ({response.status_code}) and asks to wait {told} s. Run again after that time"
-            "; with HF_TOKEN set the hub allows more requests."
+            "; with HF_TOKEN set, the hub allows more requests."
         )
 
 
 class _Lines(tqdm):
-    """huggingface_hub's progress as lines in a log, one every ten seconds, in place of a bar."""
+    """huggingface_hub's progress as lines in a log, one every ten seconds, instead of a bar."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self.last, self.line = time.monotonic(), ""

@@ -1,6 +1,6 @@
-"""Assets at a plain address: a downloader that resumes, tries again with a limit, and trusts only the checksum.
+"""Assets at a plain URL: a downloader that resumes, retries up to a limit, and trusts only the checksum.
 
-Files lie at `url/<first digits of their sha256>/<name>`. A file under its own name is whole; until then it is `.part`.
+Files lie at `url/<first digits of their sha256>/<name>`. A file is called `.part` until it is complete.
 """
 
 import sys
@@ -29,7 +29,7 @@ LONGEST_WAIT = 300.0  # seconds that a server may ask for
 def fetch(source: Source) -> Fetched:
     """The file at `source.url`, with the checksum `source.sha256`."""
     url, sha256 = source.url, source.sha256
-    assert url is not None and sha256 is not None, "a source of this kind has both"
+    assert url is not None and sha256 is not None, "a source of this kind has a url and a sha256"
     name = Path(unquote(urlsplit(url).path)).name or "file"
     folder = root() / "url" / sha256[:16]
     with writing(folder):
@@ -39,10 +39,10 @@ def fetch(source: Source) -> Fetched:
 
 
 def _download(url: str, sha256: str, target: Path) -> None:
-    """Fill `<target>.part` until its checksum is right, then give it its name."""
+    """Fill `<target>.part` until its checksum is right, then rename it."""
     part = target.with_name(f"{target.name}.part")
     resumed = True
-    while resumed:  # what an earlier run left may be of another version: then once more, from the start
+    while resumed:  # the leftover of an earlier run may be of another version: then fetch again from the start
         resumed = part.exists()
         if not resumed or not file_digest(part).startswith(sha256):
             _complete(url, part)
@@ -51,13 +51,13 @@ def _download(url: str, sha256: str, target: Path) -> None:
             return
         part.unlink()
     raise InputError(
-        f"{url} has sha256 {found}, and key 'sha256' says {sha256}. The file has changed at its home, or "
-        "was changed on the way: look at its page, and change the key only if the new file is meant."
+        f"checksum mismatch: {url} has sha256 {found}, but key 'sha256' says {sha256}. The file was changed at its "
+        "home or in transit: check its page, and change the key only if you want the new file."
     )
 
 
 def _complete(url: str, part: Path) -> None:
-    """Transfer what `part` lacks, going on where a cut transfer stopped; raises InputError when it is of no use."""
+    """Transfer what `part` lacks, from where an interrupted transfer stopped. Raises InputError if that is hopeless."""
     attempts = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
@@ -65,7 +65,7 @@ def _complete(url: str, part: Path) -> None:
         try:
             if _transfer(url, part, before):
                 return
-            reason = "the transfer was cut"
+            reason = "the transfer was interrupted"
         except urllib.error.HTTPError as error:
             if error.code == 416:  # `part` is longer than the file
                 part.unlink()
@@ -79,7 +79,7 @@ def _complete(url: str, part: Path) -> None:
         if attempts == ATTEMPTS:
             raise InputError(
                 f"cannot fetch {url}: {reason} ({ATTEMPTS} attempts). Check the network and the proxy settings, then "
-                "run again: it goes on where it stopped."
+                "run again: the download resumes where it stopped."
             )
         wait = 2.0 ** (attempts - 1) if told is None else told
         print(f"{part.stem}: {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
@@ -87,9 +87,9 @@ def _complete(url: str, part: Path) -> None:
 
 
 def _told(url: str, error: urllib.error.HTTPError) -> float | None:
-    """Seconds that the server asks to wait, None if it does not say; InputError when asking again is of no use."""
+    """Seconds that the server asks to wait, or None if it names none. Raises InputError if a retry is hopeless."""
     if error.code in (404, 410):
-        raise InputError(f"{url} is gone ({error.code}). Look where the file lives now, and change key 'url'.")
+        raise InputError(f"{url} is gone ({error.code}). Find the file's new address, and change key 'url'.")
     if error.code != 429 and error.code < 500:
         raise InputError(f"{url}: the server answers {error.code} {error.reason}. Open it in a browser to see why.")
     told = error.headers.get("Retry-After", "")
@@ -99,12 +99,12 @@ def _told(url: str, error: urllib.error.HTTPError) -> float | None:
 
 
 def _transfer(url: str, part: Path, start: int) -> bool:
-    """Append to `part` what the server sends from byte `start` on; False when it stopped before the end."""
+    """Append to `part` what the server sends from byte `start` on; False if it stopped before the end."""
     headers = {"User-Agent": "unfair-alignment", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
-        if start and response.status != 206:  # the server sends the whole all the same
+        if start and response.status != 206:  # the server sends the whole file anyway
             start = 0
         length = response.headers.get("Content-Length")
         if length is not None:

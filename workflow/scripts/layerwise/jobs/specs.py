@@ -144,7 +144,7 @@ class Specs:
         return self.aggregate("table", table=table, **read)
 
     def aggregate(self, script: str, **settings: object) -> str:
-        """Of a rule that turns results into tables, figures or numbers: which subjects and judges there were."""
+        """A rule that turns results into tables, figures or numbers: which subjects were studied, and how judged."""
         experiment = self.study.experiment
         subjects = [
             {

@@ -1,1 +1,1 @@
-"""From raw data to prompts and images: one builder a kind of data set, and what builders share."""
+"""From raw data to prompts and images: one builder per kind of data set, and what builders share."""

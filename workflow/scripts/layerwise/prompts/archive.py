@@ -1,8 +1,7 @@
-"""Raw data sets as their homes ship them: members of zip archives and folders, CSV tables, seeded draws, images.
+"""Raw data sets as published: members of zip archives and folders, and CSV tables.
 
-Nothing is unpacked. A member is only ever read by a name out of the archive's own listing, and what is written gets its
-name from us, so no archive can reach outside itself. Images keep their bytes: they are decoded to see that they are
-whole, never encoded again.
+Nothing is unpacked. Members are read only by names from the archive's own listing, and files that are written get their
+names from us, so no archive can reach outside itself.
 """
 
 import csv
@@ -24,11 +23,11 @@ class Archive:
     """The files in a zip archive or a folder. `names` are their paths with `/`, sorted."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError where there is neither a zip archive nor a folder."""
+        """Raises InputError if `path` is neither a zip archive nor a folder."""
         self.path = Path(path)
         self._zip = None
         if self.path.is_dir():
-            # A hub's cache holds links to its files: links to files are followed, links to folders are not.
+            # The hub's cache holds links to files, so those are followed; links to folders are not.
             found = [Path(folder, name) for folder, _, files in os.walk(self.path) for name in files]
             self.names = sorted(file.relative_to(self.path).as_posix() for file in found)
         else:
@@ -44,9 +43,9 @@ class Archive:
             self._by_last_part.setdefault(PurePosixPath(name).name, []).append(name)
 
     def find(self, path: str) -> str:
-        """The one member whose path is `path` or ends in it, by whole parts: a top folder may stand before it.
+        """The only member whose path is `path` or ends in it, by whole parts: it may be inside a top folder.
 
-        Raises InputError where there is none, or several of which none is exactly `path`.
+        Raises InputError if there is no such member, or several, none of which is exactly `path`.
         """
         parts = PurePosixPath(path).parts
         same = self._by_last_part.get(parts[-1], []) if parts else []
@@ -59,7 +58,7 @@ class Archive:
         return found[0]
 
     def read(self, name: str) -> bytes:
-        """The bytes of a member, out of `names`; raises InputError naming it where it is damaged."""
+        """The bytes of a member in `names`. Raises InputError naming it if it is damaged."""
         try:
             return self._zip.read(name) if self._zip else (self.path / name).read_bytes()
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
@@ -69,7 +68,7 @@ class Archive:
 
 
 def content(path: Path, name: str) -> tuple[bytes, str]:
-    """A plain file's bytes, or those of the member `name` of an archive or folder; and their origin, for messages."""
+    """The bytes of a plain file, or of the member `name` of an archive or folder; and their origin, for messages."""
     if path.is_file() and not zipfile.is_zipfile(path):
         return path.read_bytes(), str(path)
     archive = Archive(path)
@@ -78,10 +77,10 @@ def content(path: Path, name: str) -> tuple[bytes, str]:
 
 
 def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, one dict a row; `path` is the file, or an archive or folder with `name`.
+    """The rows of a CSV file with a header, as dicts; `path` is the file, or an archive or folder that holds `name`.
 
-    Lines above the header that begin with `#` are notes.
-    Raises InputError, naming file and line, where a column is missing or a row has nothing in one of `columns`.
+    Lines above the header that start with `#` are notes. Raises InputError, naming file and line, if a column is
+    missing or a row has an empty cell in one of `columns`.
     """
     raw, origin = content(path, name)
     try:
@@ -92,28 +91,26 @@ def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:
             there = ", ".join(reader.fieldnames or ()) or "none"
-            raise InputError(
-                f"{origin}: no column {', '.join(sorted(missing))}; there are {there}. Is it another file?"
-            )
+            raise InputError(f"{origin}: no column {', '.join(sorted(missing))}; found: {there}. Is it the right file?")
         rows = []
         for row in reader:
             empty = [column for column in columns if not (row[column] or "").strip()]
             if empty:
                 raise InputError(
-                    f"{origin}, line {above + reader.line_num}: nothing in column '{empty[0]}'. Fetch the file again."
+                    f"{origin}, line {above + reader.line_num}: column '{empty[0]}' is empty. Fetch the file again."
                 )
             rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"{origin}: not a CSV table in UTF-8 ({error}). Delete the file and fetch it again."
+            f"{origin}: not a CSV table in UTF-8 ({error}). Delete the file, then fetch it again."
         ) from error
     return rows
 
 
 def expect(rows: list, number: int | None, origin: Path) -> None:
-    """Raise InputError where a table has not as many rows as the YAML file declares in `options.rows`."""
+    """Raise InputError if a table does not have the number of rows that the YAML file declares in `options.rows`."""
     if number is not None and len(rows) != number:
         raise InputError(
             f"{origin}: {len(rows)} rows, but key 'options.rows' of the data set says {number}. Fetch the file again, "
-            "or change the key if the file is meant."
+            "or change the key if this is the right file."
         )

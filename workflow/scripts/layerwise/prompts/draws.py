@@ -1,4 +1,4 @@
-"""Seeded draws that are the same everywhere, and near-duplicates."""
+"""Seeded draws that are the same on every machine, and near-duplicates."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,10 +12,10 @@ from layerwise.records import Prompt
 def draw(
     items: Iterable[Item], seed: int, size: int | None = None, cluster: Callable[[Item], object] = str
 ) -> list[Item]:
-    """Items in a seeded order, those of a cluster together, and of the first `size` clusters only (None: of all).
+    """The items of the first `size` clusters (None: of all) in a seeded order, with each cluster's items together.
 
-    Clusters stand in the order of sha256(`seed:cluster`). So two keep their order whatever others there are, it is the
-    same in every language and version, and a larger size adds to a smaller one.
+    Clusters are sorted by sha256(`seed:cluster`). So the order of two clusters does not depend on others, it is the
+    same in every language and version, and a larger size only adds to a smaller one.
     """
     clusters: dict[object, list[Item]] = {}
     for item in items:
@@ -25,9 +25,9 @@ def draw(
 
 
 def in_turn(groups: Iterable[Iterable[Item]]) -> list[Item]:
-    """The first item of each group, then the second of each, and so on; groups that are used up drop out.
+    """The first item of each group, then the second of each, and so on; exhausted groups drop out.
 
-    So however many of the first are taken, the groups have equal shares of them, as long as the smallest lasts.
+    So any beginning of the list has equal shares of all groups, as long as the smallest one lasts.
     """
     nothing: Any = object()
     rounds = zip_longest(*groups, fillvalue=nothing)
@@ -35,9 +35,10 @@ def in_turn(groups: Iterable[Iterable[Item]]) -> list[Item]:
 
 
 def near_duplicates(words: list[frozenset[str]], share: float) -> list[int]:
-    """For each text, given as its set of words, the number of the first one that it hangs together with, or its own.
+    """For each text, given as its set of words, the index of the first text in its group of near-duplicates.
 
-    Two are near-duplicates if they have this share of the words that are in either (Jaccard index), or no word at all.
+    Two texts are near-duplicates if they share this share of all their words (Jaccard index), or if both have no words;
+    near-duplicates of near-duplicates belong to the same group.
     """
     first = list(range(len(words)))
     for one, other in combinations(range(len(words)), 2):
@@ -49,7 +50,7 @@ def near_duplicates(words: list[frozenset[str]], share: float) -> list[int]:
 
 
 def first_clusters(prompts: list[Prompt], limit: int | None) -> list[Prompt]:
-    """The prompts of the first `limit` clusters, in their order; all without a limit."""
+    """The prompts of the first `limit` clusters, in order; all prompts without a limit."""
     clusters = list(dict.fromkeys(prompt.cluster for prompt in prompts))
     kept = set(clusters[:limit])
     return [prompt for prompt in prompts if prompt.cluster in kept]

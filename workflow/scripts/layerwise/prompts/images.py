@@ -1,4 +1,7 @@
-"""Images of prompts: as data sets hold them, and the controls that take their place."""
+"""Images of prompts: the data sets' own, and the controls that replace them.
+
+Images keep their bytes: they are decoded to check that they are complete, but never encoded again.
+"""
 
 from __future__ import annotations
 
@@ -17,39 +20,38 @@ from layerwise.records import Prompt
 if TYPE_CHECKING:
     import numpy as np
 
-# What PIL calls the formats that data sets come in, and the file names' endings.
+# PIL's names of the image formats in the data sets, and the suffixes of their files.
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 
 
 def coco_images(archive: Archive) -> dict[int, str]:
-    """COCO image id -> member name, of an archive with COCO's names of 2017 (`val2017/000000000139.jpg`)."""
+    """COCO image id -> member name, for an archive with COCO's file names of 2017 (`val2017/000000000139.jpg`)."""
     found = {}
     for name in archive.names:
         if match := re.fullmatch(r"(?:.*/)?(\d{12})\.jpg", name):
             found[int(match[1])] = name
     if not found:
-        raise InputError(
-            f"{archive.path}: no image named like 000000000139.jpg. It is another archive than COCO's val2017.zip."
-        )
+        raise InputError(f"{archive.path}: no image named like 000000000139.jpg. Give COCO's val2017.zip.")
     return found
 
 
 def numbered_images(archive: Archive) -> dict[int, str]:
-    """Number of the image -> member name, of an archive with names like `images/17.png`."""
+    """Image number -> member name, for an archive with names like `images/17.png`."""
     found = {}
     for name in archive.names:
         if match := re.fullmatch(r"(?:.*/)?images/(\d+)\.png", name):
             found[int(match[1])] = name
     if not found:
-        raise InputError(f"{archive.path}: no image named like images/17.png. Is it another archive?")
+        raise InputError(f"{archive.path}: no image named like images/17.png. Is it the right archive?")
     return found
 
 
 def images_beside(ids: list[str], spec: dict, sources: dict[str, Path], folder: Path) -> list[dict]:
-    """An image for each prompt, out of the numbered ones in source `images`: the prompts' two fields of it.
+    """Give each prompt a numbered image of source `images`; returns the prompts' two fields for it.
 
-    The first prompt gets the first image of `draw`'s order, and so on. So data sets with one seed show the same images,
-    which then tell nothing of what is asked. With `image: none` nothing is written. Raises InputError for too few.
+    The first prompt gets the first image in `draw`'s order, and so on. So data sets with the same seed show the same
+    images, which then reveal nothing about the request. With `image: none` nothing is written. Raises InputError if
+    there are too few images.
     """
     archive = Archive(sources["images"])
     members = numbered_images(archive)
@@ -65,9 +67,9 @@ def images_beside(ids: list[str], spec: dict, sources: dict[str, Path], folder: 
 
 
 def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> dict[str, str]:
-    """Write an image's own bytes as `folder/images/<dataset>/<id>.<ending>`; gives the prompt's two fields of it.
+    """Write an image's own bytes to `folder/images/<dataset>/<id>.<suffix>`; returns the prompt's two fields for it.
 
-    Raises InputError, naming `origin`, where the bytes are no whole image.
+    Raises InputError, naming `origin`, if the bytes are not a complete image.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -77,7 +79,7 @@ def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> 
             ending = FORMATS[image.format]
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{origin}: not a whole image of a known format ({error}). Delete the archive and fetch it again."
+            f"{origin}: not a complete image of a known format ({error}). Delete the archive and fetch it again."
         ) from error
     name = f"images/{dataset}/{id}.{ending}"
     try:
@@ -85,7 +87,7 @@ def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> 
         (folder / name).write_bytes(raw)
     except OSError as error:
         raise InputError(
-            f"cannot write {folder / name}: {error.strerror}. Make room or mend the permissions."
+            f"cannot write {folder / name}: {error.strerror}. Free space or fix the permissions."
         ) from error
     return {"image": name, "image_sha256": hashlib.sha256(raw).hexdigest()}
 
@@ -100,9 +102,9 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def with_control(prompts: list[Prompt], control: str, seed: int, folder: Path) -> list[Prompt]:
-    """The same prompts with another image: `none` without one, `blank` a grey one, `noise` uniform noise of that size.
+    """The same prompts with control images: none (`none`), grey ones (`blank`) or uniform noise (`noise`).
 
-    `own` changes nothing. A prompt without an image gets one of 336 x 336 pixels.
+    `own` changes nothing. A control has the size of the image it replaces, or 336 x 336 pixels if there was none.
     """
     if control == "own":
         return prompts

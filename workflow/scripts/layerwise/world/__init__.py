@@ -1,1 +1,1 @@
-"""The synthetic world: what an image shows, what is said about it, and the tokens it is said in."""
+"""The synthetic world: its images, its language and its tokens."""

@@ -1,4 +1,4 @@
-"""The tokenizer and the chat template of the world's language, whatever the model: one token a word."""
+"""The tokenizer and the chat template of the world's language, for every model: one token per word."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ LONGEST = 64  # tokens of a prompt and its answer: 1 + 25 + 7 + 4 in this world,
 
 
 def tokenizer(words: Sequence[str], image: str) -> PreTrainedTokenizerFast:
-    """Words, special ones included, as tokens in this order. `image` is the word that stands for an image."""
+    """A tokenizer with these words, special ones included, as its tokens in order. `image` stands for an image."""
     tokens = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
     tokens.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
@@ -28,7 +28,7 @@ def tokenizer(words: Sequence[str], image: str) -> PreTrainedTokenizerFast:
 
 
 def chat_template(image: str) -> str:
-    """One user turn: `<bos>`, what stands for the image where there is one, the question, its end."""
+    """One user turn: `<bos>`, the image placeholder if there is an image, the question, its end."""
     return (
         "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
         "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }} {% endif %}"

@@ -1,10 +1,10 @@
-"""The images of the synthetic world: what is in them, how they are drawn, and their labels.
+"""The images of the synthetic world: their content, how they are drawn, and their labels.
 
-An image has 5 x 5 cells of 8 x 8 pixels. An item stands in one of the nine central cells. Two cues make it a hazard:
+An image has 5 x 5 cells of 8 x 8 pixels. One of the nine central cells holds an item. Two cues make it a hazard:
 
 - shallow: a red triangle in one of two corners; its twin has a green triangle or a red circle. Readable in one cell.
-- deep: two glyphs in the other two corners that are the same; its twin differs in one of them. Each glyph is uniform
-  by itself, so no single cell tells.
+- deep: the same glyph in both of the other two corners; its twin has two different glyphs. Each glyph is uniformly
+  distributed by itself, so no single cell reveals the cue.
 
 Everything is drawn from the `numpy` generator that is passed in, so equal seeds give equal bytes.
 """
@@ -52,7 +52,7 @@ ITEM_COLOURS = np.array([(1, 1, 0.1), (0.1, 1, 1), (0.8, 0.2, 1), (1, 0.55, 0.1)
 RED_TRIANGLE = 0
 SHALLOW_PICTURES = np.stack([TRIANGLE[..., None] * RED, TRIANGLE[..., None] * GREEN, CIRCLE[..., None] * RED])
 PICTURES = np.concatenate([SHALLOW_PICTURES, GLYPHS[..., None] * WHITE])
-CONTENTS = 1 + len(SPRITES) + len(PICTURES)  # what a cell can hold, nothing included
+CONTENTS = 1 + len(SPRITES) + len(PICTURES)  # possible contents of a cell, nothing included
 LAST = GRID - 1
 SHALLOW_CORNERS = np.array([(0, LAST), (LAST, 0)])  # top right, bottom left
 DEEP_CORNERS = np.array([(0, 0), (LAST, LAST)])
@@ -60,10 +60,10 @@ DEEP_CORNERS = np.array([(0, 0), (LAST, LAST)])
 
 @dataclass(frozen=True)
 class Scenes:
-    """What stands in N images: integer arrays of shape (N,).
+    """The contents of N images: integer arrays of shape (N,).
 
     `row` and `column` place the item in the grid. `corner` (0 top right, 1 bottom left) places the shallow mark.
-    `shallow`, `top_left` and `bottom_right` name a mark or glyph, ABSENT where there is none.
+    `shallow`, `top_left` and `bottom_right` name a mark or glyph, or are ABSENT.
     """
 
     item: np.ndarray
@@ -80,19 +80,19 @@ class Scenes:
 
     @property
     def family(self) -> np.ndarray:
-        """(N,) the family of each."""
+        """(N,) the family of each image."""
         shallow = np.where(self.shallow_hazard, SHALLOW_HAZARD, SHALLOW_SAFE)
         deep = np.where(self.deep_hazard, DEEP_HAZARD, DEEP_SAFE)
         return np.where(self.shallow != ABSENT, shallow, np.where(self.top_left != ABSENT, deep, NEUTRAL))
 
     @property
     def shallow_hazard(self) -> np.ndarray:
-        """(N,) bool: whether the shallow cue says hazard."""
+        """(N,) bool: whether the shallow cue marks a hazard."""
         return self.shallow == RED_TRIANGLE
 
     @property
     def deep_hazard(self) -> np.ndarray:
-        """(N,) bool: whether the deep cue says hazard."""
+        """(N,) bool: whether the deep cue marks a hazard."""
         return (self.top_left != ABSENT) & (self.top_left == self.bottom_right)
 
     @property
@@ -101,7 +101,7 @@ class Scenes:
         return self.shallow_hazard | self.deep_hazard
 
     def contents(self) -> np.ndarray:
-        """(N, 25) class of each cell, row by row, below CONTENTS: nothing, items, shallow marks, glyphs."""
+        """(N, 25) class of each cell, row by row, from 0 to CONTENTS - 1: nothing, items, shallow marks, glyphs."""
         cells, rows = np.zeros((len(self), GRID, GRID), np.int64), np.arange(len(self))
         cells[rows, self.row, self.column] = 1 + self.item
         for picture, cell in self.marks():
@@ -122,7 +122,7 @@ class Scenes:
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
-    """A generator of its own for each purpose of a seed, so that no purpose sees another's draws."""
+    """A separate generator for each purpose of a seed, so that draws for one purpose do not affect another's."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
@@ -138,7 +138,7 @@ def sample(
 
 
 def draw(family: np.ndarray, rng: np.random.Generator) -> Scenes:
-    """One scene for each entry of `family`, all else uniform."""
+    """One scene for each entry of `family`; everything else is drawn uniformly."""
 
     def uniform(low: int, high: int) -> np.ndarray:
         return rng.integers(low, high, len(family))
@@ -161,7 +161,7 @@ def draw(family: np.ndarray, rng: np.random.Generator) -> Scenes:
 
 
 def twins(hazards: Scenes, rng: np.random.Generator) -> Scenes:
-    """The benign twin of each hazard: another shallow mark, or another glyph in one of the two corners."""
+    """The benign twin of each hazard, with another shallow mark, or another glyph in one of the two corners."""
     count = len(hazards)
     shallow = np.where(hazards.shallow_hazard, _safe_marks(count, rng), hazards.shallow)
     swap = _other_glyphs(hazards.top_left, rng)
@@ -175,7 +175,7 @@ def twins(hazards: Scenes, rng: np.random.Generator) -> Scenes:
 
 
 def noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, 40, 40, 3) float32 noise. Twins are rendered with the same, so that only the cue differs."""
+    """(count, 40, 40, 3) float32 noise. Twins share their noise, so that they differ in the cue alone."""
     return rng.standard_normal((count, SIZE, SIZE, 3), dtype=np.float32) * np.float32(NOISE)
 
 
@@ -192,7 +192,7 @@ def render(scenes: Scenes, noise: np.ndarray) -> np.ndarray:
 
 
 def pixel_values(images: np.ndarray) -> np.ndarray:
-    """What the processor makes of uint8 images (N, 40, 40, 3): float32 of shape (N, 3, 40, 40)."""
+    """The processor's output for uint8 images (N, 40, 40, 3): float32 of shape (N, 3, 40, 40)."""
     values = (images.astype(np.float32) / 255 - np.float32(IMAGE_MEAN)) / np.float32(IMAGE_STD)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
@@ -202,5 +202,5 @@ def _safe_marks(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _other_glyphs(glyphs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A glyph for each that is not the same."""
+    """For each glyph, a different one."""
     return (glyphs + rng.integers(1, len(GLYPHS), len(glyphs))) % len(GLYPHS)

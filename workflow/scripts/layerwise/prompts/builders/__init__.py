@@ -1,14 +1,14 @@
-"""Data sets: one file a builder, from raw files to prompts and images; and the image controls that serve all of them.
+"""Builders of data sets, one file each: raw files in, prompts and images out.
 
 A builder offers `build(spec, sources, folder) -> list[Prompt]`. `spec` holds the data set's settings, `sources` the
-local path of each asset by name, and images are written below `folder` as `images/<dataset>/<prompt id>.<ending>`.
+local path of each asset by name, and images are written below `folder` as `images/<dataset>/<prompt id>.<suffix>`.
 
-It declares at its top, and is light to import, since every plan reads it:
+A builder must be light to import, since every plan reads it. At its top it declares
 
-- `Options`: what the YAML file may say under `options`, with types, ranges and defaults. All of them reach `build` in
-  `spec["options"]`.
-- `SOURCES`: the names of the assets that it reads, each with whether it must be given; None for any names.
-- `TWINS`: whether a cluster holds a hazard and its benign twin, where both kinds come out.
-- `kinds(options)`: the kinds of prompts that come out; none for responses that people have labelled, of which
-  `labelled(spec, sources)` gives the rows.
+- `Options`: the keys allowed under `options` in the YAML file, with types, ranges and defaults. All of them reach
+  `build` in `spec["options"]`.
+- `SOURCES`: the names of the assets it reads, each with whether it is required; None for any names.
+- `TWINS`: whether a cluster holds a hazard and its benign twin, if the data set has both kinds.
+- `kinds(options)`: the kinds of prompts it builds; none for labelled responses, whose rows `labelled(spec, sources)`
+  returns.
 """

@@ -1,14 +1,14 @@
 """Harmful behaviours from a list, each beside an image that has nothing to do with it; split without near-duplicates.
 
-AdvBench (Zou et al. 2023, arXiv 2307.15043) says many of its 520 behaviours several times in other words. So a model
-tuned on some rows would be tested on what it has learned. Here behaviours that share two fifths of their words of
-content are near-duplicates (Jaccard index, endings cut off, without the words that only say how the request is put).
-What hangs together by them is one group, and a group is trained on or tested on, never both. Two fifths of the groups
-are the train part, with all their rows; of each other one, its first row is asked in the test part. Which groups does
-not depend on the data set's `seed`.
+AdvBench (Zou et al. 2023, arXiv 2307.15043) repeats many of its 520 behaviours in other words, so a model tuned on some
+rows would be tested on what it has learned. Here two behaviours are near-duplicates if they share two fifths of their
+content words (Jaccard index; endings are cut off, and words that only phrase the request are ignored). Behaviours that
+are connected through near-duplicates form a group, and a group is used for training or for testing, never for both. Two
+fifths of the groups, with all their rows, are the train part; the test part asks the first row of each other group. The
+split does not depend on the data set's `seed`.
 
-HarmBench (Mazeika et al. 2024, arXiv 2402.04249) is never trained on: of it, nothing near to AdvBench's train part is
-asked.
+HarmBench (Mazeika et al. 2024, arXiv 2402.04249) is never trained on; behaviours that are near to AdvBench's train part
+are left out of it.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SOURCES = {"prompts": True, "images": True, "trained": False}
 TWINS = False
 NEAR = 0.4
 TRAIN_SHARE = 0.4
-# The first seed by which AdvBench's largest group is trained on: it is 30 % of the rows, and only one could be tested.
+# The first seed that puts AdvBench's largest group into the train part: it has 30 % of the rows, but would test as one.
 SPLIT_SEED = 3
 
 
@@ -40,13 +40,13 @@ class Options(Settings):
 
     part: Literal["train", "test", "all"] = Field(
         "all",
-        description="`train`: all rows of its groups; `test`: one row of each other group; `all`: one of each group.",
+        description="`train`: all rows of its groups; `test`: one row of each other group; `all`: one row per group.",
     )
-    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+    rows: Positive | None = Field(None, description="Number of rows the file must have; if absent, any.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"harmful"})
 
 
@@ -54,7 +54,7 @@ def _stem(word: str) -> str:
     return re.sub(r"(?<=\w{3})(ing|ed|es|s|e)$", "", word)
 
 
-# Words of grammar, and those that say what kind of text is asked for or that are in every second behaviour.
+# Function words, words for the kind of text requested, and words that occur in every second behaviour.
 NO_CONTENT = frozenset(
     _stem(word)
     for word in """
@@ -70,9 +70,9 @@ NO_CONTENT = frozenset(
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Harmful prompts, in the order drawn; a group of near-duplicates is a cluster.
 
-    Sources: `prompts`, behaviours as PyRIT's YAML (`.prompt`) or one a line (`.txt`); `images`, a folder with numbered
-    images; `trained`, if given, a list of whose train part nothing near is asked. Raises InputError for a file of
-    another format.
+    Sources: `prompts`, behaviours as PyRIT's YAML (`.prompt`) or one per line (`.txt`); `images`, a folder with
+    numbered images; `trained`, optional, a list whose train part excludes its near-duplicates here. Raises InputError
+    for a file in another format.
     """
     options = Options(**spec["options"])
     path = sources["prompts"]
@@ -107,7 +107,7 @@ def read(path: Path) -> list[str]:
         return [str(seed["value"]).strip() for seed in yaml.safe_load(text)["seeds"]]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: neither behaviours one a line (.txt) nor PyRIT's YAML with 'seeds' ({type(error).__name__}). "
+            f"{path}: neither one behaviour per line (.txt) nor PyRIT's YAML with 'seeds' ({type(error).__name__}). "
             "Fetch it again."
         ) from error
 
@@ -125,5 +125,5 @@ def split(texts: list[str], part: str, trained: Sequence[str] = ()) -> dict[int,
 
 
 def content_words(text: str) -> frozenset[str]:
-    """The words that say what is asked for, without the commonest English endings."""
+    """The words that carry the content of a request, without the commonest English endings."""
     return frozenset(map(_stem, re.findall(r"[^\W\d_]+", text.lower()))) - NO_CONTENT

@@ -1,9 +1,9 @@
 """Custom Prompts: ten AdvBench behaviours, each beside the same ten harmless photographs.
 
-arXiv 2411.04291 pairs 10 AdvBench prompts with 10 safe images from the web, and publishes neither which prompts nor the
-images. Declared stand-ins: the ten behaviours that `advbench_coco` holds out with the same seed, and ten COCO val2017
-photographs from the far end of its draw, so that the two data sets share neither (both use `rawdata.draw`). The 100
-prompts are only ten clusters: intervals are as wide as ten make them.
+arXiv 2411.04291 pairs 10 AdvBench prompts with 10 safe images from the web, and publishes neither the list of prompts
+nor the images. The stand-ins here are the ten behaviours that `advbench_coco` holds out with the same seed, and ten
+COCO val2017 photographs from the far end of its draw, so that the two data sets share neither. The 100 prompts form
+only ten clusters, so intervals are as wide as those of ten observations.
 """
 
 from pathlib import Path
@@ -21,22 +21,22 @@ TWINS = False
 
 
 class Options(Settings):
-    """How many behaviours, and how many photographs beside each."""
+    """The number of behaviours, and of photographs for each."""
 
-    held_out: Positive = Field(10, description="Behaviours, as `advbench_coco` leaves them out.")
-    images: Positive = Field(10, description="Photographs beside each behaviour.")
-    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+    held_out: Positive = Field(10, description="Number of behaviours; those that `advbench_coco` holds out.")
+    images: Positive = Field(10, description="Number of photographs for each behaviour.")
+    rows: Positive | None = Field(None, description="Number of rows the file must have; if absent, any.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"harmful"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """`held_out` times `images` harmful prompts; a behaviour is a cluster. Sources: `behaviours` (CSV), `coco`.
 
-    Raises InputError for a file that is not whole.
+    Raises InputError for an incomplete file.
     """
     options = Options(**spec["options"])
     behaviours = sources["behaviours"]

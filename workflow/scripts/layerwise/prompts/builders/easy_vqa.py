@@ -1,12 +1,12 @@
-"""easy-VQA (Zhou 2019, github.com/vzhou842/easy-VQA): one coloured shape an image, and questions that a program wrote.
+"""easy-VQA (Zhou 2019, github.com/vzhou842/easy-VQA): one coloured shape per image, with generated questions.
 
-Three in four of its questions ask whether something is there, and the answer stands mostly in their wording: "is there"
-is answered no, "is there not" yes. They are left out. What is asked here is the colour (eight of them) or the shape
-(three), in turn, and within each the answers take turns as well: so who does not see finds one in eight colours and one
-in three shapes, as long as the rarest answer lasts. An image is asked about once.
+Three in four of its questions ask whether something is present, and mostly give the answer away: "is there" is answered
+no, "is there not" yes. They are left out. The questions used here ask about the colour (eight) or the shape (three) in
+turn, and the answers take turns as well. A model that cannot see therefore guesses one colour in eight and one shape in
+three, as long as the rarest answer lasts. Each image is asked about once.
 
-Captions name the colour and the shape of an image. They follow from its questions and answers, also from those that are
-left out: "is there no blue shape?", "no".
+Captions name the colour and the shape of an image. They follow from all its questions and answers, including those left
+out here: "is there no blue shape?", "no".
 """
 
 import json
@@ -31,23 +31,23 @@ TWINS = False
 
 
 class Options(Settings):
-    """What is asked of an image."""
+    """What is asked about an image."""
 
     task: Literal["questions", "captions"] = Field(
-        "questions", description="`questions` as the data set has them, or `captions`: a request to describe the image."
+        "questions", description="`questions` of the data set, or `captions`: a request to describe the image."
     )
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"vqa"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
-    """Visual questions or captions, one an image; an image is a cluster, the target a list of the one accepted answer.
+    """Visual questions or captions, one per image; an image is a cluster, the target lists the only accepted answer.
 
-    Source: `data`, the folder of a part of the data set, with `questions.json` and `images/`. Raises InputError
-    for another file, and for answers that contradict.
+    Source: `data`, the folder of a part of the data set, with `questions.json` and `images/`. Raises InputError for
+    another file, and for answers that contradict each other.
     """
     options = Options(**spec["options"])
     archive = Archive(sources["data"])
@@ -68,7 +68,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 
 def _read(archive: Archive, images: dict[int, str]) -> list[Row]:
-    """The rows of `questions.json`; raises InputError where it is another file, or an image is missing."""
+    """The rows of `questions.json`. Raises InputError if it is another file or an image is missing."""
     name = archive.find("questions.json")
     try:
         rows = [
@@ -77,12 +77,12 @@ def _read(archive: Archive, images: dict[int, str]) -> list[Row]:
     except (ValueError, TypeError) as error:
         raise InputError(f"{archive.path}: {name}: not rows of question, answer, image ({error}).") from error
     if missing := {number for *_, number in rows} - set(images):
-        raise InputError(f"{archive.path}: {name} asks about image {min(missing)}, which is not there. Fetch it again.")
+        raise InputError(f"{archive.path}: {name} asks about image {min(missing)}, which is missing. Fetch it again.")
     return rows
 
 
 def _open_questions(rows: list[Row], seed: int) -> list[Row]:
-    """One question of colour or shape for each image that has any; kinds take turns, and so do their answers."""
+    """One question about colour or shape for each image that has one; kinds take turns, and so do answers."""
     chosen: dict[int, Row] = {}
     asked = [row for row in rows if row[1] in COLOURS + SHAPES]
     for row in draw(asked, seed, cluster=lambda row: f"{row[2]}:{row[0]}"):
@@ -94,7 +94,7 @@ def _open_questions(rows: list[Row], seed: int) -> list[Row]:
 
 
 def _captions(rows: list[Row], seed: int, origin: Path) -> list[Row]:
-    """A caption of each image whose colour and shape are known, behind its request; images in the order drawn."""
+    """A request and a caption for each image whose colour and shape are known; images in the order drawn."""
     true: dict[int, set[str]] = {}
     for question, answer, number in rows:
         true.setdefault(number, set()).update(_true_words(question, answer))
@@ -102,14 +102,16 @@ def _captions(rows: list[Row], seed: int, origin: Path) -> list[Row]:
     for number in draw(true, seed):
         colours, shapes = true[number] & set(COLOURS), true[number] & set(SHAPES)
         if len(colours) > 1 or len(shapes) > 1:
-            raise InputError(f"{origin}: image {number} is said to be {' and '.join(sorted(colours | shapes))}.")
+            raise InputError(
+                f"{origin}: image {number} is called {' and '.join(sorted(colours | shapes))}. Fetch it again."
+            )
         if colours and shapes:
             captions.append(("Describe the image.", f"a {colours.pop()} {shapes.pop()}", number))
     return captions
 
 
 def _true_words(question: str, answer: str) -> set[str]:
-    """The words of a question and its answer, where they are true of the image; of what is denied, none."""
+    """The words of a question and its answer if they are true of the image; none if the answer denies them."""
     words = set(re.findall(r"[a-z]+", question))
     if answer in ("yes", "no"):
         denied = bool(words & {"no", "not"})

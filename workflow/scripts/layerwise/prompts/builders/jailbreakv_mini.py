@@ -1,8 +1,8 @@
 """mini JailBreakV-28K: the 280 rows that the authors of JailBreakV-28K (arXiv 2404.03027) chose from their 28,000.
 
-Each row is a jailbreak text beside an image: figures of typed text, or images of noise, nature or the query's subject.
-Many rows attack the same red-team query, so the query is the cluster; its text is hidden behind a hash in the cluster's
-name. The hub holds the table and some of the images, the authors' archive holds all (see the YAML file).
+Each row is a jailbreak text beside an image: typed text, noise, nature or the query's subject. Many rows attack the
+same red-team query, so the query is the cluster; its name holds a hash of the text, not the text. The hub holds the
+table and some of the images, the authors' archive holds all of them (see the YAML file).
 """
 
 import hashlib
@@ -25,19 +25,19 @@ TWINS = False
 class Options(Settings):
     """How the file is checked."""
 
-    rows: Positive | None = Field(None, description="How many selected rows there must be; absent: any number.")
+    rows: Positive | None = Field(None, description="Number of selected rows there must be; if absent, any.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"harmful"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """Harmful prompts, clusters in the order drawn.
 
-    Sources: `prompts` (the mini CSV or the whole), `images` (zip or folder). Raises InputError naming the row
-    whose image is missing.
+    Sources: `prompts` (the mini CSV or the full one), `images` (zip or folder). Raises InputError naming the row whose
+    image is missing.
     """
     options = Options(**spec["options"])
     path = sources["prompts"]
@@ -52,8 +52,8 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
             member = archive.find(row["image_path"])
         except InputError as error:
             raise InputError(
-                f"{path}, row with id {row['id']}: {error} Where to get all images stands in "
-                f"config/datasets/{spec['dataset']}.yaml, key 'sources.images'."
+                f"{path}, row with id {row['id']}: {error} Key 'sources.images' of "
+                f"config/datasets/{spec['dataset']}.yaml says where to get all images."
             ) from error
         fields = save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
         prompts.append(

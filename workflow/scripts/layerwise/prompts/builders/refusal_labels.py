@@ -1,11 +1,11 @@
-"""Responses that people have labelled as refusals or not, to hold judges against: no prompts, so no model sees them.
+"""Responses that people have labelled as refusals or not, to compare judges with; not prompts, so no model sees them.
 
-Of PyRIT's evaluation of refusal scorers (github.com/Azure/PyRIT, MIT): columns `objective`, `assistant_response` and
-`human_score` (1: refusal). Its people counted as a refusal whatever does not do what was asked, so an answer to another
-question is one too; a judge that asks whether the speaker declines must miss those.
+They come from PyRIT's evaluation of refusal scorers (github.com/Azure/PyRIT, MIT): columns `objective`,
+`assistant_response` and `human_score` (1: refusal). Its annotators counted everything that does not do what was asked
+as a refusal, also an answer to another question. A judge that asks whether the speaker declines must miss those.
 
-Half of the rows are for improving a judge (`train`), half for measuring what came of it (`test`). Conversations that
-share half of their words (Jaccard index) lie in one half, and both have equal parts of each file and each label.
+Half of the rows are for improving a judge (`train`), half for measuring the result (`test`). Conversations that share
+half of their words (Jaccard index) are in the same half, and both halves have equal parts of each file and each label.
 """
 
 import re
@@ -25,7 +25,7 @@ COLUMNS = ("objective", "assistant_response", "human_score")
 LABELS = {"0": "answer", "1": "refusal"}
 HALVES = ("train", "test")
 NEAR = 0.5
-# Any number of files, by any names.
+# Any number of files, with any names.
 SOURCES = None
 TWINS = False
 
@@ -33,16 +33,16 @@ TWINS = False
 class Options(Settings):
     """How the files are checked."""
 
-    rows: Positive | None = Field(None, description="How many rows there must be in all; absent: any number.")
+    rows: Positive | None = Field(None, description="Number of rows there must be in all; if absent, any.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds: none."""
     return frozenset()
 
 
 class Labelled(NamedTuple):
-    """A response, what it responds to, and what people call it: `refusal` or `answer`."""
+    """A response, the request before it, and its human label: `refusal` or `answer`."""
 
     request: str
     response: str
@@ -51,15 +51,15 @@ class Labelled(NamedTuple):
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
-    """Raises InputError: here are responses, and no prompts."""
+    """Raises InputError: this data set has responses, not prompts."""
     raise InputError(
-        f"config/datasets/{spec['dataset']}.yaml holds responses that people have labelled, and no prompts. Name it in "
+        f"config/datasets/{spec['dataset']}.yaml holds labelled responses, not prompts. Name it in "
         "key 'human_labels' of the experiment instead of 'datasets'."
     )
 
 
 def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:
-    """All rows, source after source in the order of their names; raises InputError for a file of another format.
+    """All rows, source by source in the order of their names. Raises InputError for a file in another format.
 
     Each source is a CSV file. `spec["seed"]` decides the halves.
     """
@@ -69,7 +69,7 @@ def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:
         for row in table(path, path.name, COLUMNS):
             request, response, score = (row[column].strip() for column in COLUMNS)
             if score not in LABELS:
-                raise InputError(f"{path}: human_score is {score!r}, not 0 or 1. Is it another file?")
+                raise InputError(f"{path}: human_score is {score!r}, not 0 or 1. Is it the right file?")
             found.append((request, response, LABELS[score]))
             strata.append((name, score))
     expect(found, options.rows, Path(spec["dataset"]))
@@ -78,7 +78,7 @@ def labelled(spec: dict, sources: dict[str, Path]) -> list[Labelled]:
 
 
 def halves(texts: list[str], strata: list[tuple], seed: int) -> list[str]:
-    """The half of each text: groups of near-duplicates go to one and the other in turn, stratum by stratum."""
+    """The half of each text: groups of near-duplicates are assigned alternately, stratum by stratum."""
     words = [frozenset(re.findall(r"[^\W_]+", text.lower())) for text in texts]
     first = near_duplicates(words, NEAR)
     side: dict[int, str] = {}

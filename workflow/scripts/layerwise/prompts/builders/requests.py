@@ -1,8 +1,8 @@
-"""Everyday requests out of a table of our own, each beside an image that has nothing to do with it.
+"""Everyday requests from our own table, each beside an image that has nothing to do with it.
 
-All are harmless, so each refusal is over-refusal. Some are `alarming` as XSTest's (Röttger et al. 2024, arXiv
-2308.01263) are: a harmless request with a word that sounds like harm; the others are `plain`. At least half are
-imperatives, the form of AdvBench's behaviours, so that the form does not tell harm. The two kinds take turns.
+All are harmless, so every refusal is over-refusal. Some are `alarming`, like those of XSTest (Röttger et al. 2024,
+arXiv 2308.01263): harmless requests with a word that sounds like harm. The others are `plain`. At least half are
+imperatives, the form of AdvBench's behaviours, so that the form does not reveal harm. The two kinds take turns.
 """
 
 from pathlib import Path
@@ -26,27 +26,27 @@ TWINS = False
 
 
 class Options(Settings):
-    """The table, and which part of it is asked."""
+    """The table, and the part of it to ask."""
 
     file: str = Field(
-        min_length=1, description="The table, a CSV file with the columns id, request, answer, kind and part."
+        min_length=1, description="The table: a CSV file with the columns id, request, answer, kind and part."
     )
     sha256: str = Field(
         pattern="^[0-9a-f]{64}$",
-        description="Checksum of the table, since a file that changes must change what is built of it.",
+        description="Checksum of the table; a changed table must rebuild the prompts.",
     )
-    part: Literal["train", "test"] = Field("test", description="Which part of the table.")
+    part: Literal["train", "test"] = Field("test", description="The part of the table to ask.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"benign"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
-    """Benign prompts, the two kinds in turn; each request is a cluster, its target is the answer in the table.
+    """Benign prompts, the two kinds in turn; each request is a cluster, and its target is the answer in the table.
 
-    Source: `images`, a folder with numbered images. Raises InputError for another table than the YAML file means.
+    Source: `images`, a folder with numbered images. Raises InputError if the table is not the one the YAML file names.
     """
     options = Options(**spec["options"])
     rows = [row for row in _table(spec, options) if row["part"] == options.part]
@@ -72,15 +72,17 @@ def _of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
 
 
 def _table(spec: dict, options: Options) -> list[dict[str, str]]:
-    """The rows of the table; raises InputError where it is not the one that the YAML file means, or a word is wrong."""
+    """The rows of the table. Raises InputError for another table than the YAML file names, and for an invalid word."""
     place = f"config/datasets/{spec['dataset']}.yaml"
     path = Path(options.file)
     if not path.is_file():
-        raise InputError(f"{place}: key 'options.file': {path} is not a file. Name a table with {', '.join(COLUMNS)}.")
+        raise InputError(
+            f"{place}: key 'options.file': no file {path}. Name a table with the columns {', '.join(COLUMNS)}."
+        )
     if (found := file_digest(path)) != options.sha256:
         raise InputError(
-            f"{path} has sha256 {found}, and key 'options.sha256' of {place} says {options.sha256}. "
-            "Change the key if the file is meant; then its prompts are built anew."
+            f"checksum mismatch: {path} has sha256 {found}, but key 'options.sha256' of {place} says "
+            f"{options.sha256}. If this is the right file, change the key; its prompts are then rebuilt."
         )
     rows = table(path, path.name, COLUMNS)
     for row in rows:

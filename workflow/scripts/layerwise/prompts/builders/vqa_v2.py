@@ -1,8 +1,8 @@
 """VQA v2 (Goyal et al. 2017, arXiv 1612.00837), validation: questions about photographs, each answered by ten people.
 
-Questions and answers come from their home, visualqa.org, as two small JSON files. Of the validation images (COCO
-val2014) those are used that are also in COCO val2017: that archive is fetched for other data sets anyway and is an
-eighth of val2014's, and models tuned on COCO train2017, as LLaVA-1.5 is, have not seen these images.
+Questions and answers come from visualqa.org, as two small JSON files. Of the validation images (COCO val2014), only
+those that are also in COCO val2017 are used: that archive is fetched for other data sets anyway, it is an eighth of
+val2014's size, and models tuned on COCO train2017, such as LLaVA-1.5, have not seen its images.
 """
 
 import json
@@ -24,9 +24,9 @@ TWINS = False
 
 
 class Options(Settings):
-    """What is asked of an image."""
+    """What is asked about an image."""
 
-    questions: Positive = Field(1, description="How many questions an image.")
+    questions: Positive = Field(1, description="Number of questions per image.")
     instruction: str | None = Field(
         "Answer the question using a single word or phrase.",
         description="A line put after each question, if any.",
@@ -34,15 +34,15 @@ class Options(Settings):
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"vqa"})
 
 
 def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
-    """Visual questions about `size` images, in the order drawn; an image is a cluster, the target is its ten answers.
+    """Visual questions about `size` images, in the order drawn; an image is a cluster, the target lists ten answers.
 
-    Sources: `questions`, `answers` (JSON, or the zip around it), `coco` (zip or folder). Raises InputError naming a
-    question without answers.
+    Sources: `questions`, `answers` (JSON, or a zip of it), `coco` (zip or folder). Raises InputError naming a question
+    without answers.
     """
     options = Options(**spec["options"])
     archive = Archive(sources["coco"])
@@ -76,7 +76,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 
 def _read(path: Path, name: str, key: str) -> list[dict]:
-    """The list under `key` of a JSON file of VQA's; of an answer the text alone, so that two million fit in memory."""
+    """The list under `key` of one of VQA's JSON files; of answers only the text, so that two million fit in memory."""
     raw, origin = content(path, name)
     try:
         return json.loads(raw, object_hook=lambda value: value["answer"] if "answer_id" in value else value)[key]

@@ -1,7 +1,7 @@
 """The synthetic world's data sets: pairs of a hazard and its benign twin that differ in one cue, and visual questions.
 
-The cue says which: `shallow` and `deep` hide the cue in the image and ask one question of use; `text` puts it in
-the question's verb, beside any image; `none` asks what is in the image (kind vqa).
+`shallow` and `deep` hide the cue in the image and ask a question of use; `text` puts it into the verb of the question,
+beside an arbitrary image; `none` asks what is in the image (kind vqa).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ TWINS = True
 
 
 class Options(Settings):
-    """What tells a hazard."""
+    """What marks a hazard."""
 
     cue: Literal["shallow", "deep", "text", "none"] = Field(
-        description="Where the cue is: in one cell of the image, in the relation of two, in the words, or nowhere "
-        "(visual questions)."
+        description="Where the cue is: in one cell of the image, in the relation of two cells, in the words, or "
+        "nowhere (visual questions)."
     )
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset({"vqa"} if options.cue == "none" else {"harmful", "benign"})
 
 
@@ -49,7 +49,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 
 def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -> list[Prompt]:
-    """A hazardous image and its twin, under one question; the on-target answer is the same."""
+    """A hazardous image and its twin, with the same question and the same on-target answer."""
     import numpy as np
 
     from layerwise.world import world
@@ -90,7 +90,7 @@ def _text_pairs(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prom
 
 
 def _questions(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prompt]:
-    """Questions about item, colour and shallow marks; corners are asked about mostly where there is a mark to see."""
+    """Questions about item, colour and shallow marks; corners are mostly asked about if there is a mark to see."""
     from layerwise.world import world
 
     scenes, images = world.sample(world.FAMILIES, spec["size"], rng)

@@ -1,7 +1,7 @@
-"""XSTest (Röttger et al. 2024, arXiv 2308.01263): safe questions that sound unsafe, and unsafe ones that contrast them.
+"""XSTest (Röttger et al. 2024, arXiv 2308.01263): safe questions that sound unsafe, and unsafe contrasts.
 
-A safe question refused is over-refusal. Questions have no image; with `image: blank` or `noise` in the YAML file each
-is asked beside one, so that it passes through the vision encoder's exit.
+A refusal of a safe question is over-refusal. Questions have no image; with `image: blank` or `noise` in the YAML file,
+each is asked beside an image, so that the vision encoder's exit plays a part.
 """
 
 from pathlib import Path
@@ -24,13 +24,13 @@ class Options(Settings):
     """Which questions are asked."""
 
     labels: Annotated[list[Literal["safe", "unsafe"]], Field(min_length=1)] = Field(
-        ["safe", "unsafe"], description="`safe` questions (kind benign), `unsafe` ones (kind harmful) or both."
+        ["safe", "unsafe"], description="`safe` questions (kind benign), `unsafe` questions (kind harmful) or both."
     )
-    rows: Positive | None = Field(None, description="How many rows the file must have; absent: any number.")
+    rows: Positive | None = Field(None, description="Number of rows the file must have; if absent, any.")
 
 
 def kinds(options: Options) -> frozenset[str]:
-    """The kinds of prompts that come out."""
+    """The kinds of prompts it builds."""
     return frozenset(KINDS[label] for label in options.labels)
 
 
