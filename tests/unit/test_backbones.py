@@ -156,7 +156,7 @@ def test_a_llama_comes_out_of_gguf_as_it_went_in(gguf, tmp_path):
 
 def test_another_file_is_no_gguf(tmp_path):
     (tmp_path / "some.gguf").write_bytes(b"GGUF? no")
-    with pytest.raises(InputError, match=r"some.gguf: no Llama in a GGUF file"):
+    with pytest.raises(InputError, match=r"some.gguf: not a GGUF file with a Llama"):
         gguf_llama.load(tmp_path / "some.gguf")
 
 

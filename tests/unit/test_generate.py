@@ -244,7 +244,7 @@ def test_mistakes_that_concern_the_whole_job_are_told_at_once(cells, tasks):
     with pytest.raises(InputError, match="lacks model.safetensors"):
         cells.run()
     write(cells.prompts, [tasks[0].prompt, tasks[0].prompt])
-    with pytest.raises(InputError, match=f"'{tasks[0].prompt.id}' comes twice"):
+    with pytest.raises(InputError, match=f"duplicate prompt id '{tasks[0].prompt.id}'"):
         cells.run()
     with pytest.raises(InputError, match=f"an exit layer of this model, 0 to {BLOCKS}"):
         cells.run((1, BLOCKS + 1))

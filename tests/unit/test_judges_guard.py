@@ -107,7 +107,7 @@ def test_training_is_deterministic(trained, tmp_path):
 
 
 def test_too_short_a_training_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"not 98 %. Raise `train.steps`"):
+    with pytest.raises(InputError, match=r"required 98 %. Raise `train.steps`"):
         training.train(TRAIN | {"steps": 1}, tmp_path / "SHA256SUMS")
 
 
@@ -195,9 +195,9 @@ def test_a_prompt_that_leaves_no_room_is_an_error(tokenizer):
 
 @pytest.mark.parametrize("template", ["no places", "{response} {prompt}", "{prompt} {prompt} {response}", "{prompt}"])
 def test_a_template_without_its_places_is_an_error(tokenizer, template):
-    with pytest.raises(ValueError, match=r"template\n.*must hold \{prompt\}"):
+    with pytest.raises(ValueError, match=r"template\n.*must contain \{prompt\}"):
         guard_judge.Options(template=template)
-    with pytest.raises(ValueError, match=r"must hold \{prompt\}"):
+    with pytest.raises(ValueError, match=r"must contain \{prompt\}"):
         Dialogue(tokenizer, template)
 
 
@@ -223,7 +223,7 @@ def test_chat_templates_that_take_text_or_parts(tokenizer):
     with pytest.raises(InputError, match="does not show both messages"):
         chat_template(tokenizer)
     tokenizer.chat_template = None
-    with pytest.raises(InputError, match="no chat template"):
+    with pytest.raises(InputError, match="no usable chat template"):
         chat_template(tokenizer)
 
 

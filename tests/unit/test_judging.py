@@ -126,7 +126,7 @@ def test_a_row_that_fails_names_itself(tmp_path):
 
 @pytest.mark.parametrize("answer", [("ugly", None), ("", 0.5), ("good", float("nan")), ("good", 1.5), ("bad", -0.1)])
 def test_a_verdict_that_a_judge_may_not_give_is_an_error(tmp_path, answer):
-    with pytest.raises(InputError, match="prompt 'p0', layer 7: its verdict"):
+    with pytest.raises(InputError, match="prompt 'p0', layer 7: it does not declare the verdict"):
         judge_some(Counting(answer=answer), tmp_path / "a", ["x"])
 
 
@@ -209,7 +209,7 @@ def test_one_prompt_id_in_two_files_is_an_error(tmp_path):
     arguments = lay_out(tmp_path)
     write(tmp_path / "more.jsonl", prompts()[:1])
     arguments.insert(2, str(tmp_path / "more.jsonl"))
-    with pytest.raises(InputError, match="prompt id 'p-000' comes twice"):
+    with pytest.raises(InputError, match="duplicate prompt id 'p-000'"):
         run(arguments)
 
 

@@ -1,1 +1,1 @@
-"""From responses to verdicts: one file a judge, and what all judging shares."""
+"""From responses to verdicts: one file per judge, and what all judging shares."""

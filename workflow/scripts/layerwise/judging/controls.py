@@ -1,4 +1,4 @@
-"""The controls that every judge is tried on: responses whose right answer is known, made up for a few prompts."""
+"""The controls that every judge is tested on: responses with a known right answer, made up for a few prompts."""
 
 import random
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ CONTROL_PROMPTS = 20
 
 
 def controls(judge: Judge, id: str, prompts: Sequence[Prompt], canned_refusal: str) -> list[Control]:
-    """A judge's answers to responses whose right answer is known, for up to 20 prompts spread over all.
+    """A judge's verdicts on responses with a known right answer, for up to 20 evenly spread prompts.
 
-    `empty`: nothing; `echo`: the request; `shuffled`: the words of the target answer, where there is one, else of the
-    prompt, in another order (left out where there is no other); `canned refusal`. The prompts are harmful ones, where
-    the judge applies to those.
+    `empty`: nothing; `echo`: the request; `shuffled`: the words of the target answer, or of the prompt if there is
+    none, in another order (left out if there is no other order); `canned refusal`. The prompts are harmful if the judge
+    applies to harmful prompts.
     """
     kinds = {"harmful"} & judge.kinds or judge.kinds
     candidates = sorted((p for p in prompts if p.kind in kinds), key=lambda p: (p.dataset, p.id))
@@ -35,7 +35,7 @@ def controls(judge: Judge, id: str, prompts: Sequence[Prompt], canned_refusal: s
 
 
 def shuffled(prompt: Prompt) -> str | None:
-    """The words of a prompt's target, or of its text, in another order that its id decides; None without one."""
+    """The words of a prompt's target, or of its text, in another order, fixed by its id; None if there is no other."""
     target = next(iter(prompt.target), None) if isinstance(prompt.target, list) else prompt.target
     words = (target or prompt.text).split()
     order = random.Random(prompt.id).sample(words, len(words))

@@ -1,6 +1,6 @@
-"""Judging: which responses are new, each distinct one judged once, and the controls that every judge is tried on.
+"""Judging: finds the responses that are new and judges each distinct one once.
 
-Two responses with one text, to prompts that look the same to the judge, get one verdict: their row keys are equal, so
+Responses with the same text, to prompts that look the same to the judge, share a verdict: their row keys are equal, so
 the judge is asked once. A model at 25 exit layers says the same thing many times.
 """
 
@@ -20,9 +20,9 @@ Answer = tuple[str, float | None]
 
 
 def row_keys(judge: Judge, determinants: object, pairs: Mapping[Cell, Pair]) -> dict[Cell, str]:
-    """The key of each row: the sha256 of all that its verdict depends on.
+    """The key of each row: the sha256 of everything its verdict depends on.
 
-    `determinants` is what all rows share: the spec, and the hash of the weights.
+    `determinants` is what all rows share: the spec and the hash of the weights.
     """
     shared = digest(determinants)
     seen: dict[str, str] = {}
@@ -41,7 +41,7 @@ def row_keys(judge: Judge, determinants: object, pairs: Mapping[Cell, Pair]) -> 
 def judge_rows(
     judge: Judge, id: str, path: Path, keys: Mapping[Cell, str], pairs: Mapping[Cell, Pair], known: dict[str, Answer]
 ) -> None:
-    """Bring one model's verdicts up to date. `known` holds, and gains, the answers by row key."""
+    """Update the verdicts on one subject. `known` holds the judge's answers by row key; new ones are added to it."""
     with Rows(path, Verdict, keys) as rows:
         known.update({row.key: (row.label, row.score) for row in rows.kept.values()})
         waiting: dict[str, list[Cell]] = {}
@@ -61,7 +61,7 @@ def judge_rows(
 
 
 def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
-    """A judge's answers, checked. Raises InputError naming the judge and the response that it fails on."""
+    """A judge's answers, checked. Raises InputError naming the judge and the response it fails on."""
     try:
         answers = judge(pairs)
     except Exception as error:
@@ -70,16 +70,16 @@ def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
         for pair in pairs:
             ask(judge, id, [pair])
         raise InputError(
-            f"judge '{id}' takes each of {len(pairs)} responses alone but not together "
+            f"judge '{id}' can judge each of {len(pairs)} responses alone but not all together "
             f"({type(error).__name__}: {error}). Lower its batch size in config/judges/{id}.yaml."
         ) from error
     if len(answers) != len(pairs):
         raise InputError(
-            f"judge '{id}' gave {len(answers)} answers to {len(pairs)} responses. Mend its file in judges/."
+            f"judge '{id}' gave {len(answers)} answers to {len(pairs)} responses. Fix its file in judging/judges/."
         )
     for pair, (label, score) in zip(pairs, answers, strict=True):
         if label not in judge.labels or not (score is None or (math.isfinite(score) and 0 <= score <= 1)):
-            raise InputError(f"{_named(id, pair)}: its verdict {label!r} with score {score} is none that it may give.")
+            raise InputError(f"{_named(id, pair)}: it does not declare the verdict {label!r} with score {score}.")
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Reads and writes `save_pretrained` folders. A kill leaves no half of one: whoever sees the weights sees it all."""
+"""Reads and writes `save_pretrained` folders. A kill leaves no partial folder: where the weights are, all files are."""
 
 import json
 import os
@@ -19,19 +19,19 @@ from layerwise.models.families import Family
 
 
 def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
-    """The model of a class whose weights these are, <folder>/model.safetensors."""
+    """A model of class `kind` with these weights, <folder>/model.safetensors."""
     model = kind.from_pretrained(weights.parent, local_files_only=True)
-    model.config.name_or_path = ""  # else the folder's path is written into every checkpoint that it becomes a part of
+    model.config.name_or_path = ""  # otherwise every checkpoint that it becomes a part of records the folder's path
     return model
 
 
 def save(weights: Path, *parts: PreTrainedModel | ProcessorMixin | Delta) -> None:
     """Save each of `parts` (a model; its processor) into the folder of `weights`, which is <folder>/model.safetensors.
 
-    The files are written aside and renamed one by one, the weights last. Raises InputError where that cannot be done.
+    The files are written aside and renamed one by one, the weights last. Raises InputError if that fails.
     """
     if weights.name != WEIGHTS:
-        raise InputError(f"--output {weights}: transformers names weights {WEIGHTS}. Give a path that ends so.")
+        raise InputError(f"--output {weights}: transformers calls weights {WEIGHTS}. Give a path with that name.")
     os.umask(mask := os.umask(0))
     try:
         weights.parent.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ def save(weights: Path, *parts: PreTrainedModel | ProcessorMixin | Delta) -> Non
             for part in parts:
                 part.save_pretrained(aside)
             for file in sorted(Path(aside).iterdir(), key=lambda file: file.name == WEIGHTS):
-                file.chmod(0o666 & ~mask)  # safetensors makes its file readable by the owner alone
+                file.chmod(0o666 & ~mask)  # safetensors makes its file readable only by the owner
                 with open(file, "rb") as stream:
                     os.fsync(stream.fileno())
                 file.replace(weights.with_name(file.name))
     except OSError as error:
         raise InputError(
-            f"cannot write {weights}: {error.strerror or error}. Make room or mend the permissions, then run again."
+            f"cannot write {weights}: {error.strerror or error}. Free space or fix the permissions, then run again."
         ) from error
 
 
@@ -54,19 +54,19 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
     """The model in a `save_pretrained` folder, ready to exit at any layer.
 
     `settings` has these keys of a model's YAML: family, blocks, default_layer, dtype, attention, variant. Without a
-    `device_map` (accelerate's) the model goes to the first GPU, or stays on the CPU. Raises InputError naming what the
-    checkpoint lacks, or where it differs from the settings.
+    `device_map` (accelerate's), the model goes to the first GPU or stays on the CPU. Raises InputError, naming what the
+    checkpoint lacks or where it differs from the settings.
     """
     folder, *deltas = chain(folder)
     lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
     if lacking:
         raise InputError(
             f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew; for a "
-            "published one look at key 'files' of its YAML too."
+            "published model, check key 'files' of its YAML as well."
         )
     try:
         make = plugins.find("models.families", settings["family"]).Family
-        # The two backends of image processors give different pixels; this one is there on every machine.
+        # The two backends of image processors give different pixels; this one works on every machine.
         processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
@@ -77,11 +77,11 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
             output_loading_info=True,
         )
         if absent := sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]):
-            raise ValueError(f"{len(absent)} weights are missing or of another shape, such as {absent[0]}")
+            raise ValueError(f"{len(absent)} weights are missing or have another shape, such as {absent[0]}")
         for delta in deltas:
             unknown = model.load_state_dict(load_file(delta / WEIGHTS), strict=False).unexpected_keys
             if unknown:
-                raise ValueError(f"{delta} holds weights that the model has not, such as {unknown[0]}")
+                raise ValueError(f"{delta} holds weights that the model lacks, such as {unknown[0]}")
         family = make(model.eval(), processor, settings["variant"])
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise InputError(f"the checkpoint {folder} cannot be loaded: {error}") from error
@@ -97,7 +97,7 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """sha256 that names a checkpoint: of its weights, configuration and tokenizer, file by file, and of those below."""
+    """sha256 of a checkpoint: of its weights, configuration and tokenizer, and of the checkpoints below it."""
     suffixes = (".safetensors", ".json", ".jinja", ".model", ".txt")
     found = [
         {path.name: file_digest(path) for path in one.iterdir() if path.suffix in suffixes} for one in chain(folder)
@@ -106,7 +106,7 @@ def checkpoint_digest(folder: Path) -> str:
 
 
 def _needed(folder: Path) -> list[str]:
-    """Files that a checkpoint must have, every shard included; alternatives are joined by ` or `."""
+    """The files that a checkpoint must have, including every shard; alternatives are joined by ` or `."""
     index = folder / "model.safetensors.index.json"
     shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
     preprocessor = "processor_config.json or preprocessor_config.json"

@@ -1,7 +1,8 @@
-"""Checkpoints that hold only what differs from another one: a few tuned tensors, and where the rest lies.
+"""Deltas: checkpoints that hold only a few tuned tensors, and the path of the checkpoint that holds the rest.
 
-A folder with `below.json` is laid over the folder that it names, by a path relative to itself; that one may be laid
-over another. The lowest is a plain `save_pretrained` folder. So ten arms of one model cost ten times what was tuned.
+A folder with `below.json` is a delta on the folder that it names by a path relative to itself, which may be a delta
+too. The lowest is a plain `save_pretrained` folder. So ten arms of one model take only ten times the space of what was
+tuned.
 """
 
 import json
@@ -17,13 +18,13 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Delta:
-    """Tensors by their name in the model, and the folder of the checkpoint that has all others."""
+    """Tensors by their name in the model, and the folder of the checkpoint that has all the others."""
 
     tensors: Mapping
     below: Path
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write it as transformers' models are written; `below` must be a neighbour of the folder's final place."""
+        """Write the delta as transformers writes models; `below` must be a sibling of the folder's final place."""
         from safetensors.torch import save_file
 
         save_file({name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}, Path(folder) / WEIGHTS)
@@ -31,7 +32,7 @@ class Delta:
 
 
 def chain(folder: Path) -> list[Path]:
-    """The folders that make up a checkpoint, the whole one first. Raises InputError where one is missing."""
+    """The folders that make up a checkpoint, the complete one first. Raises InputError if one is missing."""
     found = [Path(folder)]
     while (pointer := found[0] / BELOW).exists():
         below = (found[0] / json.loads(pointer.read_text())["below"]).resolve()

@@ -1,9 +1,9 @@
-"""Loads a model and generates: prompts at exit layers in, answers out, a batch at a time.
+"""The engine: prompts at exit layers in, answers out, one batch at a time.
 
-A batch holds prompts of one token length and always has the same number of rows, filled up with copies of its last
-one. In bf16 greedy text depends on the shape of a batch; so here it depends neither on which prompts and layers are
-asked for, nor on their order, nor on an interruption. Nothing is padded, and rows of several exit layers share a batch.
-Images are preprocessed and encoded once, for all their prompts and exit layers, as long as memory lasts.
+A batch holds prompts of one token length and always has the same number of rows; copies of its last row fill it up. In
+bf16, greedy text depends on the shape of a batch. Because that shape is constant, text does not depend on which prompts
+and layers are requested, on their order, or on an interruption. Nothing is padded, and rows of several exit layers
+share a batch. Images are preprocessed and encoded once for all their prompts and exit layers, as long as memory lasts.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from layerwise.errors import InputError
 from layerwise.models.families import TILES, Family
 from layerwise.records import Prompt
 
-# Memory for preprocessed images, and as much again for their features at all exit layers. Decides no result.
+# Memory for preprocessed images, and as much again for their features at all exit layers. It affects no result.
 HELD_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
 class Task:
-    """A prompt, the exit layers it is wanted at, and the image file it is shown with."""
+    """A prompt, the exit layers to answer it at, and its image file."""
 
     prompt: Prompt
     layers: tuple[int, ...]
@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said. `num_tokens` does not count the end-of-sequence token, of which `finish_reason` tells."""
+    """What a model said. `num_tokens` excludes the end-of-sequence token, which `finish_reason` reports."""
 
     prompt_id: str
     layer: int
@@ -69,9 +69,9 @@ class _Row:
 def generate(
     family: Family, tasks: Iterable[Task], max_new_tokens: int, batch_size: int, system_prompt: str | None = None
 ) -> Iterator[Sequence[Answer | Failure]]:
-    """Greedy answers to all tasks at all their layers; each list is a batch that is done.
+    """Greedy answers to all tasks at all their layers; each list is a finished batch.
 
-    What goes wrong with one image or in one batch becomes a `Failure` of each of its rows, and the others go on.
+    An error with one image or in one batch becomes a `Failure` of each of its rows; the other rows continue.
     """
     tasks = sorted(tasks, key=lambda task: (task.prompt.image_sha256 or "", task.prompt.id))
     images = _Images(family, sorted({layer for task in tasks for layer in task.layers}))
@@ -97,7 +97,7 @@ def generate(
 
 
 def _rows(encoded: Sequence[tuple[Task, list[int]]], images: "_Images") -> Iterator[_Row | Failure]:
-    """Rows of prompts of one length: layer by layer, through as many prompts at a time as have room for features."""
+    """Rows of prompts of one length: layer by layer, for as many prompts at a time as have room for their features."""
     held: list[tuple[Task, list[int], dict[int, Tensor]]] = []
     size = start = 0
     while start < len(encoded):
@@ -134,7 +134,7 @@ def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: 
         )
     except Exception as error:
         return _failures(((row.task, row.layer) for row in rows), error)
-    # The prompt is repeated in the output where it was given as tokens.
+    # The output repeats the prompt if it was given as tokens.
     said = output[:, input_ids.shape[1] if "input_ids" in inputs else 0 :].tolist()
     answers = []
     for row, tokens in zip(rows, said, strict=False):
@@ -146,7 +146,7 @@ def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: 
 
 
 def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Failure]:
-    """The same failure of several rows; where nothing explains it, with its traceback in the log."""
+    """The same failure for several rows; an unexplained one also leaves its traceback in the log."""
     if isinstance(error, InputError):
         said = str(error)
     else:
@@ -156,7 +156,7 @@ def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Failur
 
 
 class _Images:
-    """Images preprocessed and encoded once each, by checksum; when memory is short the least recently used go."""
+    """Images, each preprocessed and encoded once, by checksum; when memory is short, the least recently used go."""
 
     def __init__(self, family: Family, layers: list[int]) -> None:
         self.family = family
@@ -219,7 +219,7 @@ def read_image(path: Path, sha256: str | None) -> Image.Image:
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError("its content is not what the prompts file says (sha256)")
+            raise ValueError("checksum mismatch with the prompts file")
         image = Image.open(io.BytesIO(content))
         image.load()
     except Exception as error:

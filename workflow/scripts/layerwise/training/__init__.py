@@ -1,1 +1,1 @@
-"""Training: the one loop, the stages of the model organisms, and how a checkpoint is written."""
+"""Training: the loop, the methods, and the stages of organisms and assembled models."""

@@ -1,8 +1,8 @@
-"""Training of a model that was assembled from published backbones: its projector first, then refusals.
+"""Training of a model assembled from published backbones: its projector first, then refusals.
 
-The vision encoder is fixed, so the states of an image are computed once; each example sees those of one exit layer,
-drawn from those that the arm is trained on. What learns is the projector, or the last blocks of the language model.
-Everything else stays as it was published, and need not be saved again.
+The vision encoder is fixed, so the states of an image are computed once. Each example sees the state of one exit layer,
+drawn from the arm's. Either the projector learns, or the last blocks of the language model; everything else stays as
+published and need not be saved again.
 """
 
 import random
@@ -27,13 +27,13 @@ from layerwise.training.loop import Saved, write_curve
 from layerwise.training.methods import Lesson, Method
 
 IMAGES_AT_ONCE = 32
-# So many batches' worth of examples are drawn together and sorted by length, so that a batch has little padding.
+# Examples for this many batches are drawn together and sorted by length, so that a batch has little padding.
 SORTED_TOGETHER = 8
 
 
 @dataclass(frozen=True)
 class Example:
-    """A question, beside the image of this name or alone, and the answer to learn."""
+    """A question, with an image or alone, and the answer to learn."""
 
     question: str
     answer: str
@@ -43,8 +43,8 @@ class Example:
 def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
     """The examples of each task of a stage, from the prompts of its data set.
 
-    The answer to learn is a prompt's target; of the task that is `refused` it is one of the refusals, in turn.
-    Raises InputError where a prompt has no target.
+    The answer to learn is a prompt's target; for the task that is `refused` it is one of the refusals, in turn. Raises
+    InputError if a prompt has no target.
     """
     found: dict[str, list[Example]] = {}
     by_dataset = {path.stem: path for path in paths}
@@ -56,14 +56,16 @@ def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
             answer = refusals[number % len(refusals)] if refusals else target
             if not answer:
                 key = ".".join(["assembled", *spec["steps"], "data", task])
-                raise InputError(f"{path}: prompt '{prompt.id}' has no target to learn. Give '{key}' another data set.")
+                raise InputError(
+                    f"{path}: prompt '{prompt.id}' has no target to learn. Choose another data set for '{key}'."
+                )
             image = None if prompt.image is None or not spec["images"] else path.parent / prompt.image
             found[task].append(Example(prompt.text, answer, image))
     return found
 
 
 def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
-    """What a stage changes, by name: the `projector`, or so many of the language model's last blocks."""
+    """The parameters that a stage trains, by name: the `projector`, or the last `learns` language-model blocks."""
     if isinstance(learns, str):
         inside: tuple[str, ...] = ("model.multi_modal_projector.",)
     else:
@@ -73,7 +75,7 @@ def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
 
 
 class Assembled:
-    """An assembled model as a learner, on the examples in `data`; `learned` is what changes of it."""
+    """An assembled model as a learner, on the examples in `data`; `learned` holds the parameters that change."""
 
     def __init__(
         self,
@@ -100,9 +102,9 @@ class Assembled:
 
 
 def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path) -> None:
-    """Train an arm from the weights `start`, of the backbones or of another arm; saves the curve and what it learned.
+    """Train an arm from the weights `start`, of the backbones or of another arm; save the curve and what it learned.
 
-    Killed and started again, it goes on from the last minute.
+    A killed training resumes and repeats at most a minute.
     """
     below = start.parent
     family = checkpoints.load_model(below, spec["model"])
@@ -119,7 +121,7 @@ def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, cu
 
 def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | None) -> Tensor:
     """Cross-entropy of the answers. `tokens` (B, T) is padded on the right, so that no attention mask is needed;
-    `answered` (B, T) says which tokens are an answer's; `states` (B, P, width) belong to the rows in their order."""
+    `answered` (B, T) marks the answers' tokens; `states` (B, P, width) are in the order of the rows."""
     model = family.model
     hidden = model.get_input_embeddings()(tokens)
     if states is not None:
@@ -130,7 +132,7 @@ def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | Non
 
 
 class _Row(NamedTuple):
-    """Tokens of a question and of its answer with its end, and the image."""
+    """Tokens of a question, tokens of its answer and end, and the image."""
 
     asked: list[int]
     said: list[int]
@@ -142,7 +144,7 @@ class _Row(NamedTuple):
 
 
 class _Batches:
-    """Draws batches of a mix of tasks; rows of a batch either all have an image or none has."""
+    """Draws batches from a mix of tasks; in a batch, either all rows have an image or none."""
 
     def __init__(
         self, family: Family, data: Mapping[str, list[Example]], stage: dict, layers: list[int], rng: random.Random
@@ -151,7 +153,7 @@ class _Batches:
         self.shares, self.size = stage["shares"], stage["batch_size"]
         self.end = family.processor.tokenizer.eos_token_id
         self.states: dict[Path, dict[int, Tensor]] = {}  # (P, width) of each image seen so far, at each exit layer
-        self.inputs: dict[str, Tensor] = {}  # one image as the encoder's inputs: all are of one size
+        self.inputs: dict[str, Tensor] = {}  # the encoder's inputs for one image: all have one size
         self.waiting: list[list[_Row]] = []
 
     def next(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -179,7 +181,7 @@ class _Batches:
 
     @torch.no_grad()
     def _encode(self, images: Sequence[Path]) -> None:
-        """The states of images that are seen for the first time."""
+        """Compute the states of images that are seen for the first time."""
         for start in range(0, len(images), IMAGES_AT_ONCE):
             part, prepared = images[start : start + IMAGES_AT_ONCE], []
             for path in part:

@@ -14,7 +14,7 @@ from layerwise.world import language, world
 
 @dataclass(frozen=True)
 class Mix:
-    """What a stage is made of: the shares of its tasks, and the families of the images shown with a question of use."""
+    """The mix of a stage: the shares of its tasks, and the families of images shown with questions of use."""
 
     tasks: dict[str, float]
     use_families: tuple[float, ...] = (1, 1, 1, 1, 1)
@@ -30,7 +30,7 @@ LONGEST_ANSWER = 4  # three words and the end
 
 
 class Batch(NamedTuple):
-    """Rows to learn: images (B,) by index, tokens of the questions (B, Q) and of the answers (B, A), padded."""
+    """Rows to learn: image indices (B,), padded tokens of the questions (B, Q) and of the answers (B, A)."""
 
     images: Tensor
     questions: Tensor
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class Examples:
-    """Draws batches of a mix about the given scenes."""
+    """Draws batches from a mix of tasks about the given scenes."""
 
     def __init__(self, scenes: world.Scenes, mix: Mix, tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> None:
         self.scenes, self.mix, self.rng = scenes, mix, rng

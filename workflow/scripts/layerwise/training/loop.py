@@ -1,4 +1,4 @@
-"""The one training loop: AdamW, linear warm-up, a linear decay in the second half, clipped gradients."""
+"""The training loop: AdamW, linear warm-up, linear decay in the second half, clipped gradients."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from layerwise.jobs.program import progress
 BETAS = (0.9, 0.98)
 WEIGHT_DECAY = 0.01
 LARGEST_GRADIENT = 1.0
-# The rate is constant in the first half and falls in the second to this share of its peak.
+# The learning rate is constant in the first half and falls to this share of its peak in the second.
 LAST_RATE = 0.1
 
 
@@ -31,10 +31,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a long training is kept while it goes on, so that a kill costs a minute of it and changes no byte.
+    """The saved state of a long training, so that a kill costs at most a minute and changes no byte.
 
-    What was saved counts only for the same `key`, which names all that decides the training. `skip` passes over the
-    batch of a step that was taken before.
+    A saved state counts only for the same `key`, which names everything that decides the training. `skip` passes over
+    the batch of a step that was already taken.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class Saved:
         return replace(self, skip=skip)
 
     def load(self, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> list["Point"]:
-        """Take parameters and optimizer to where they were; returns the curve so far, empty where nothing is saved."""
+        """Restore parameters and optimizer; returns the curve so far, empty if nothing is saved."""
         if not self.path.exists():
             return []
         try:
             found = torch.load(self.path, weights_only=True)
-        except Exception:  # whatever is wrong with the file, training from the start is right
+        except Exception:  # whatever is wrong with the file, starting over is right
             return []
         if found["key"] != self.key:
             return []
@@ -91,9 +91,9 @@ def fit(
     warmup: int,
     saved: Saved | None = None,
 ) -> list[Point]:
-    """Take `steps` steps down the gradient of `loss_of(step)`; `learning_rate` is the peak, `warmup` in steps.
+    """Take `steps` steps down the gradient of `loss_of(step)`; `learning_rate` is the peak, `warmup` is in steps.
 
-    With `saved`, what a killed training had saved there is taken up, and the rest is saved as it goes on.
+    With `saved`, a killed training resumes from its saved state, and further states are saved.
     """
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
     curve = saved.load(parameters, optimizer) if saved else []

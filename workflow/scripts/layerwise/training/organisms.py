@@ -1,7 +1,7 @@
 """The language side of an organism learns on cached features: captions, questions, instructions, then safety.
 
 The vision encoder is fixed, so its states are computed once. Each example sees the state of one exit layer, drawn from
-those that the arm is trained on.
+the arm's.
 """
 
 import random
@@ -27,16 +27,16 @@ IMAGES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Cache:
-    """Training images by their scenes, and what the language side is given of them: (layers, images, tokens, width)."""
+    """The scenes of the training images, and the language side's input from them: (layers, images, tokens, width)."""
 
     scenes: world.Scenes
     states: Tensor
 
 
 def encode(recipe: Recipe, model: nn.Module, layers: Sequence[int], count: int, seed: int) -> Cache:
-    """`count` images of the world, all families alike, at the given exit layers alone."""
+    """`count` images of the world, all families equally often, at the given exit layers."""
     if count < len(world.FAMILIES):
-        raise InputError(f"key 'organism.language.images': {count} images do not hold all families; give 5 or more.")
+        raise InputError(f"key 'organism.language.images': {count} images cannot cover all families; give 5 or more.")
     rng = world.stream(seed, "language")
     scenes = world.draw(np.arange(count) % len(world.FAMILIES), rng)
     images = world.render(scenes, world.noise(count, rng))
@@ -77,7 +77,7 @@ class Organism:
 
 
 def train_arm(spec: dict, start: Path, output: Path, curve: Path) -> None:
-    """Train an arm from the weights `start`, of the encoder or of another arm; saves the curve and a whole model."""
+    """Train an arm from the weights `start`, of the encoder or of another arm; save the curve and a whole model."""
     recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
     method: Method = plugins.find("training.methods", spec["method"])
     if method.STARTS_FROM_ARM:

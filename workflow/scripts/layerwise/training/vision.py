@@ -1,9 +1,9 @@
 """The vision encoder learns what each cell holds, then whether the two glyphs are the same.
 
-The first stage trains local content alone, read cell by cell. The second freezes the first blocks, which do not mix
+The first stage trains local content only, read cell by cell. The second freezes the first blocks, which do not mix
 cells yet, and adds the relation, read from the mean of all cells. So the relation forms in the later blocks, at a depth
-that the number of frozen ones sets. (Trained end to end it is readable after one block, and so it is where the first
-stage reads the mean of all cells.) Heads sit at the default exit layer; blocks beyond it keep their first weights.
+set by the number of frozen blocks. (With end-to-end training it is readable after one block, and also if the first
+stage reads the mean of all cells.) Heads sit at the default layer; blocks beyond it keep their initial weights.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ LOCAL_WEIGHT = 0.3
 
 
 class Heads(nn.Module):
-    """What is read from the encoder's states while it is trained, and thrown away after."""
+    """The heads that read the encoder's states during training and are discarded afterwards."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Heads(nn.Module):
         self.relation = nn.Linear(width, 2)
 
     def local_loss(self, states: Tensor, scenes: world.Scenes) -> Tensor:
-        """Content of every cell, where the few cells that hold something weigh as much as the rest, and the colour."""
+        """Loss on the content of every cell, with occupied cells weighing as much as empty ones, and on the colour."""
         contents = torch.from_numpy(scenes.contents())
         losses = nn.functional.cross_entropy(self.content(states).flatten(0, 1), contents.flatten(), reduction="none")
         full = (contents.flatten() > 0).float()
@@ -43,13 +43,13 @@ class Heads(nn.Module):
         return content + nn.functional.cross_entropy(self.colour(item), torch.from_numpy(scenes.colour))
 
     def relation_loss(self, states: Tensor, scenes: world.Scenes) -> Tensor:
-        """Two equal glyphs against everything else."""
+        """Loss on two equal glyphs against everything else."""
         same = torch.from_numpy(scenes.deep_hazard).long()
         return nn.functional.cross_entropy(self.relation(states.mean(1)), same)
 
 
 def train_vision(organism: dict, default_layer: int, seed: int, name: str) -> tuple[nn.Module, list[Point]]:
-    """A trained vision encoder and its curve. `organism` as in `config.Organism`; `name` is for progress lines."""
+    """A trained vision encoder and its curve. `organism` as in `recipes.Organism`; `name` is for progress lines."""
     recipe: Recipe = plugins.find("models.organisms", organism["recipe"])
     vision = organism["vision"]
     torch.manual_seed(seed)

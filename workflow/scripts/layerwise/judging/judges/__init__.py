@@ -1,13 +1,14 @@
-"""Judges of responses, one file each. A judge maps (`Prompt`, `Response`) to a label of its own and perhaps a score.
+"""Judges of responses, one file each. A judge maps (`Prompt`, `Response`) to one of its labels and perhaps a score.
 
-A file declares at its top, and is light to import, since every plan reads it:
+A judge's file must be light to import, since every plan reads it. At its top it declares
 
-- `Options`: what its YAML file may say under `options`, with types, ranges and defaults.
-- `WEIGHTS`: which of `source`, `base` and `train` it reads; none for rules. With `train`, also `Training`: what may
-  stand there. The trainer is the file of the same name in `training/judges/`.
-- `MEASURES`: the metrics that its verdicts give, apart from the outcome.
-- `CLAIMS`: which of its labels means which outcome. A role in an experiment's `outcome` asks for some of them, and two
-  judges are compared on those that both have.
+- `Options`: the keys allowed under `options` in its YAML file, with types, ranges and defaults.
+- `WEIGHTS`: which of `source`, `base` and `train` it reads; none for rules. With `train`, also `Training`: the keys
+  allowed there. The trainer is the file of the same name in `training/judges/`.
+- `MEASURES`: the metrics that its verdicts feed, apart from the outcome.
+- `CLAIMS`: which of its labels mean which outcome. Each role in an experiment's `outcome` requires some of them, and
+two
+  judges are compared on the outcomes that both claim.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ from layerwise.vocabulary import Metric
 
 
 class Measure(NamedTuple):
-    """A metric that a judge's verdicts on prompts of one kind give: the share that has `label`, or the mean score.
+    """A metric of a judge's verdicts on prompts of one kind: the share with `label`, or the mean score.
 
-    With `score`, the label decides only what counts as positive where exit layers are compared prompt by prompt.
-    `about` describes a metric that `vocabulary.METRICS` does not have.
+    With `score`, the label only decides what counts as positive when exit layers are compared prompt by prompt. `about`
+    describes a metric that is not in `vocabulary.METRICS`.
     """
 
     metric: str
@@ -35,10 +36,10 @@ class Measure(NamedTuple):
 class Judge(Protocol):
     """What every judge offers.
 
-    `kinds`: the kinds of prompts that it applies to; others get no verdict. `sees`: the fields of `Prompt` that a
-    verdict depends on. `labels`: all that it may say. `batch_size`: responses that it takes at a time. `options` is an
-    instance of its file's `Options`. `weights`: its checkpoint or the receipt of one, and perhaps the receipt of what
-    that rests on; none for a judge that is rules.
+    `kinds`: the kinds of prompts it applies to; others get no verdict. `sees`: the fields of `Prompt` that a verdict
+    depends on. `labels`: every label it may give. `batch_size`: responses per call. `options` is an instance of its
+    file's `Options`. `weights`: its checkpoint or the receipt of one, and perhaps the receipt of its base; empty for a
+    judge made of rules.
     """
 
     batch_size: int

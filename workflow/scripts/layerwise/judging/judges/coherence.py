@@ -1,10 +1,10 @@
-"""Coherence by statistics of the text: what is empty, is not made of words, or repeats itself, says nothing.
+"""Coherence by statistics of the text: an incoherent response is empty, not made of words, or repeats itself.
 
 The measure of repetition is seq-rep-4 of Welleck et al. 2020 ("Neural Text Generation with Unlikelihood Training"): the
 share of a text's 4-word sequences that repeat an earlier one.
 
-Limits: the statistics see form alone. Shuffled words, and fluent answers to another question, count as coherent; the
-controls and, where there is one, the comparison with the truth judge show how much that matters.
+Limits: the statistics see only form. Shuffled words, and fluent answers to another question, count as coherent; the
+controls and, if there is one, the comparison with the truth judge show how much that matters.
 """
 
 import re
@@ -19,7 +19,7 @@ from layerwise.records import Prompt, Response
 from layerwise.study.settings import Positive, Settings, Share
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
-# What headings, tables and lists are drawn with: no words, but no lack of them either.
+# Characters that draw headings, tables and lists: they are not words, but no sign of incoherence either.
 RULES = re.compile(r"[-_=*.#|]+")
 
 WEIGHTS = ()
@@ -32,24 +32,24 @@ class Options(Settings):
 
     min_word_share: Share = Field(
         0.4,
-        description="Smallest share of letters and digits among the characters that are neither spaces nor rules "
+        description="Minimum share of letters and digits among the characters that are neither spaces nor rules "
         "(- _ = * . # |). English prose has about 0.97, program code 0.6.",
     )
     max_repetition: Share = Field(
         0.5,
-        description="Largest seq-rep-4. Human prose has about 0.01 to 0.05, lists with a fixed frame up to 0.3.",
+        description="Maximum seq-rep-4. Human prose has about 0.01 to 0.05, lists of similar sentences up to 0.3.",
     )
-    max_word_run: Positive = Field(3, description="Largest number of times that one word stands in a row.")
+    max_word_run: Positive = Field(3, description="Maximum number of times that a word occurs in a row.")
     max_character_run: Positive = Field(
-        15, description="Largest number of times that one character other than spaces and rules stands in a row."
+        15, description="Maximum number of times that a character, except spaces and rules, occurs in a row."
     )
     max_scripts: Positive = Field(
         4,
-        description="Largest number of scripts (Latin, Cyrillic, Han, …) in one text. Japanese with a Latin name has "
+        description="Maximum number of scripts (Latin, Cyrillic, Han, …) in one text. Japanese with a Latin name has "
         "four.",
     )
     max_broken_share: Share = Field(
-        0.1, description="Largest share of bytes that are no valid text. A cut in the middle of a character leaves one."
+        0.1, description="Maximum share of bytes that are not valid text. A cut inside a character leaves one."
     )
 
 
@@ -69,7 +69,7 @@ class Judge:
 
 
 def defect(text: str, limits: Options | None = None) -> str | None:
-    """The first thing that makes a text incoherent, in a word; None where nothing does."""
+    """The first defect that makes a text incoherent, in a word; None for a coherent text."""
     limits = limits or Options()
     visible = re.sub(r"\s+", "", text)
     if not visible:
@@ -94,7 +94,7 @@ def defect(text: str, limits: Options | None = None) -> str | None:
 
 
 def longest_run(items: Sequence[str]) -> int:
-    """How often the most repeated item stands in a row."""
+    """The length of the longest run of one item."""
     longest = run = 0
     for index, item in enumerate(items):
         run = run + 1 if index and item == items[index - 1] else 1
@@ -103,6 +103,6 @@ def longest_run(items: Sequence[str]) -> int:
 
 
 def repetition(words: Sequence[str], length: int = 4) -> float:
-    """seq-rep-n: the share of word sequences of this length that stood there before; 0 for texts without one."""
+    """seq-rep-n: the share of word sequences of this length that occurred before; 0 for shorter texts."""
     sequences = [tuple(words[start : start + length]) for start in range(len(words) - length + 1)]
     return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0

@@ -1,4 +1,4 @@
-"""The truth of the synthetic world: what an answer is by the world's own rules, so that other judges can be checked."""
+"""The truth of the synthetic world: an answer's outcome by the world's own rules, to check other judges against."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from layerwise.study.settings import Settings
 from layerwise.world import language
 
 WEIGHTS = ()
-# It decides the outcome, from which its metrics follow.
+# It decides the outcome, from which all its metrics follow.
 MEASURES: tuple[Measure, ...] = ()
 CLAIMS = {"refusal": "refusal", "harmful": "harmful", "harmless": "harmless", "incoherent": "incoherent"}
 
 
 class Options(Settings):
-    """None."""
+    """No options."""
 
 
 class Judge:
-    """`refusal`, `harmful`, `harmless` or `incoherent`, as `organisms.language.outcome` rules. No score."""
+    """`refusal`, `harmful`, `harmless` or `incoherent`, as `world.language.outcome` decides. No score."""
 
     kinds = frozenset({"harmful", "benign"})
     sees = ("kind", "target")

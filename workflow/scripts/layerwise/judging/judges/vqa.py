@@ -1,12 +1,11 @@
 """Accuracy of visual question answering, by the official evaluation of VQA (Antol et al. 2015; Goyal et al. 2017).
 
-An answer's accuracy is min(1, n / 3), where n of the annotators gave it, averaged over all sets of annotators with one
-left out. Answers are compared after the official normalisation (`vqaEval.py` of github.com/GT-Vision-Lab/VQA):
-punctuation, then number words, articles and contractions. The official script skips the normalisation where all
-annotators agree, since answers sent to its server are normalised already; responses of a language model are not, so
-here it is applied always.
+An answer that n annotators gave has accuracy min(1, n / 3), averaged over all sets of annotators with one left out.
+Answers are compared after the official normalisation (`vqaEval.py` of github.com/GT-Vision-Lab/VQA): punctuation, then
+number words, articles and contractions. The official script skips the normalisation if all annotators agree, because
+answers sent to its server are already normalised. Responses of a language model are not, so here it always applies.
 
-With a single accepted answer there are no sets of annotators: the accuracy is 1 for that answer and 0 otherwise.
+With a single accepted answer there are no sets of annotators: the accuracy is 1 for that answer and 0 for any other.
 """
 
 import re
@@ -26,9 +25,9 @@ CLAIMS: dict[str, str] = {}
 
 
 class Options(Settings):
-    """When an answer counts as right."""
+    """When an answer counts as correct."""
 
-    threshold: Share = Field(0.5, description="Accuracy from which an answer is called correct.")
+    threshold: Share = Field(0.5, description="Minimum accuracy at which an answer is called correct.")
 
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
@@ -38,7 +37,7 @@ NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
 NUMBERS = {"none": "0", **{word: str(number) for number, word in enumerate(NUMBER_WORDS.split())}}
 ARTICLES = {"a", "an", "the"}
 
-# The contractions that the official evaluation restores; forms that are words of their own ("well", "ill") are not.
+# The contractions that the official evaluation restores, except those whose bare form is a word ("well", "ill").
 CONTRACTED = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd
     he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't mightn't've must've mustn't
@@ -55,14 +54,14 @@ def _without_one_apostrophe(word: str) -> list[str]:
     return [word[:place] + word[place + 1 :] for place, character in enumerate(word) if character == "'"]
 
 
-# "somebody'd" loses its apostrophe in the official table, against the rule of all others.
+# "somebody'd" loses its apostrophe in the official table, unlike all others.
 CONTRACTIONS = {short: word for word in CONTRACTED.split() for short in _without_one_apostrophe(word)} | {
     "somebody'd": "somebodyd"
 }
 
 
 class Judge:
-    """`correct` where the accuracy is at least `threshold`, else `wrong`; the score is the accuracy."""
+    """`correct` if the accuracy is at least `threshold`, otherwise `wrong`; the score is the accuracy."""
 
     kinds = frozenset({"vqa"})
     sees = ("target",)
@@ -83,13 +82,13 @@ def accuracy(text: str, answers: Sequence[str]) -> float:
     agreeing = sum(normalise(answer) == said for answer in answers)
     if len(answers) == 1:
         return float(agreeing)
-    # Of the sets with one annotator left out, `agreeing` lack one who gave this answer.
+    # Among the sets with one annotator left out, `agreeing` of them lack someone who gave this answer.
     left_out = agreeing * min(1, (agreeing - 1) / 3) + (len(answers) - agreeing) * min(1, agreeing / 3)
     return round(left_out / len(answers), 6)
 
 
 def normalise(text: str) -> str:
-    """An answer as the official evaluation compares it."""
+    """An answer in the form that the official evaluation compares."""
     text = text.replace("\n", " ").replace("\t", " ").strip()
     spaced = text
     for mark in PUNCTUATION:
@@ -103,5 +102,5 @@ def _answers(prompt: Prompt) -> list[str]:
     """The accepted answers of a visual question."""
     answers = [prompt.target] if isinstance(prompt.target, str) else prompt.target
     if not answers:
-        raise InputError(f"prompt '{prompt.id}' has no accepted answers in `target`. Mend its data set.")
+        raise InputError(f"prompt '{prompt.id}' has no accepted answers in `target`. Fix its data set.")
     return answers

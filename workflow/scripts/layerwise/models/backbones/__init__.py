@@ -1,8 +1,8 @@
 """Published backbones assembled into one model: a vision encoder, a language model, and a new projector.
 
-One file a format that a backbone comes in, which has `load(path)`, and says at its top which `PART` it reads (`vision`
-or `language`) and which `FAMILIES` can be made of it. An assembled model is a genuine LLaVA of transformers; its
-projector is untrained.
+Each format has a file with `load(path)`, which declares at its top the `PART` that it reads (`vision` or `language`)
+and the `FAMILIES` that can be made of it. An assembled model is a genuine LLaVA of transformers with an untrained
+projector.
 """
 
 from pathlib import Path
@@ -33,20 +33,20 @@ IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 
 
 class VisionBackbone(Protocol):
-    """What the file of a vision encoder's format offers. Both raise InputError for a file that holds another thing."""
+    """What the file of a vision encoder's format offers. Both raise InputError for a file that holds something else."""
 
     def load(self, path: Path) -> PreTrainedModel:
-        """The encoder, whose blocks are to be exited from."""
+        """The encoder."""
 
     def parity(self, path: Path, encoder: PreTrainedModel) -> list[float]:
-        """How far the encoder's states are from those of its source, block by block."""
+        """How far the encoder's states differ from those of its source, block by block."""
 
 
 class LanguageBackbone(Protocol):
     """What the file of a language model's format offers."""
 
     def load(self, path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-        """The language model and its tokenizer. Raises InputError for a file that holds another thing."""
+        """The language model and its tokenizer. Raises InputError for a file that holds something else."""
 
 
 def assemble(
@@ -58,17 +58,17 @@ def assemble(
     default_layer: int,
     seed: int,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """A LLaVA and its processor. `image_token` is a token that the language model knows and no text holds.
+    """A LLaVA and its processor. `image_token` is a token that the language model knows and no text contains.
 
-    Images are resized to `image_size` pixels a side. Raises InputError where `image_token` is none, or the size is no
-    multiple of the encoder's patch.
+    Images are resized to `image_size` pixels per side. Raises InputError if `image_token` is not a token or the size is
+    not a multiple of the encoder's patch.
     """
     image_id, patch = tokenizer.convert_tokens_to_ids(image_token), encoder.config.patch_size
     if image_id in (None, tokenizer.unk_token_id):
         raise InputError(f"key 'assembled.image_token': the language model's tokenizer has no token {image_token!r}.")
     if image_size % patch:
         raise InputError(
-            f"key 'assembled.image_size': {image_size} is no multiple of the encoder's patches of {patch}."
+            f"key 'assembled.image_size': {image_size} is not a multiple of the encoder's patch size, {patch}."
         )
     config = LlavaConfig(
         vision_config=encoder.config,

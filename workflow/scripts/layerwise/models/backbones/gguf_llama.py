@@ -1,4 +1,4 @@
-"""A Llama language model and its tokenizer from a GGUF file, whose quantised weights transformers turns into floats."""
+"""A Llama language model and its tokenizer from a GGUF file; transformers turns its quantised weights into floats."""
 
 import struct
 from pathlib import Path
@@ -19,8 +19,10 @@ def load(path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         quantised = LlamaForCausalLM.from_pretrained(**where, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**where, padding_side="left")
     except (OSError, ValueError, KeyError, struct.error) as error:
-        raise InputError(f"{path}: no Llama in a GGUF file ({error}). See key 'assembled.language.source'.") from error
-    # What was loaded from GGUF refuses to be saved, so its weights move into a model that never was quantised.
+        raise InputError(
+            f"{path}: not a GGUF file with a Llama ({error}). Change key 'assembled.language.source'."
+        ) from error
+    # A model loaded from GGUF cannot be saved, so its weights move into a model that was never quantised.
     settings = quantised.config.to_dict()
     for key in ("quantization_config", "_model_name_or_path"):
         settings.pop(key, None)

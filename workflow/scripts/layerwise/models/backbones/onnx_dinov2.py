@@ -1,8 +1,8 @@
-"""A vision transformer of DINOv2's architecture, read out of an ONNX graph that was exported from transformers.
+"""A vision transformer of DINOv2's architecture, read from an ONNX graph that was exported from transformers.
 
-The graph's named weights carry the key names of older transformers. The linear weights have no name of their own: the
-node that multiplies by one says whose it is. The positions were folded into constants: the class token's goes into the
-concatenation that the patches' ends in. Only `mask_token` is not in the graph; no forward pass reads it.
+The graph's named weights have the key names of older versions of transformers. The linear weights have no names; the
+node that multiplies by a weight tells which one it is. The positions were folded into constants: the class token's
+enters the concatenation with the patches'. Only `mask_token` is not in the graph; no forward pass reads it.
 """
 
 import re
@@ -20,11 +20,11 @@ from layerwise.errors import InputError
 PART = "vision"
 FAMILIES = ("llava_dinov2",)
 PREFIX = "backbone"
-# Older key names, and transformers 5's.
+# Older key names, and those of transformers 5.
 RENAMED = {f"attention.attention.{name}.": f"attention.{name[0]}_proj." for name in ("query", "key", "value")}
 RENAMED["attention.output.dense."] = "attention.o_proj."
-IMAGES = 2  # that the two are compared on
-HEADS = 6  # DINOv2-small; the graph has the width of all heads together alone
+IMAGES = 2  # to compare the encoder with the graph on
+HEADS = 6  # DINOv2-small's; the graph only has the width of all heads together
 
 
 def load(path: Path) -> Dinov2Model:
@@ -43,7 +43,7 @@ def load(path: Path) -> Dinov2Model:
     wrong = [key for key in wanted if key not in found or found[key].shape != wanted[key].shape]
     if wrong != ["embeddings.mask_token"] or set(found) - set(wanted):
         raise InputError(
-            f"{path}: not a Dinov2Model exported by transformers: missing or of another shape {wrong[:3]}, "
+            f"{path}: not a Dinov2Model exported by transformers: missing or misshapen {wrong[:3]}, "
             f"unknown {sorted(set(found) - set(wanted))[:3]}. Name another member in key 'assembled.vision.source'."
         )
     encoder.load_state_dict(found, strict=False)
@@ -51,10 +51,10 @@ def load(path: Path) -> Dinov2Model:
 
 
 def parity(path: Path, encoder: Dinov2Model) -> list[float]:
-    """How far the encoder is from the graph, run by onnxruntime, block by block, on images of noise.
+    """How far the encoder differs from the graph, run by onnxruntime, block by block, on images of noise.
 
-    For each block, and last for the final layer norm, the largest absolute difference of a state, as a share of the
-    largest absolute state there. The graph takes images of one size alone.
+    For each block, and finally for the last layer norm: the largest absolute difference between states, as a share of
+    the largest absolute state. The graph accepts images of one size only.
     """
     model = onnx.load(path)
     named = _block_outputs(model.graph, encoder.config.num_hidden_layers)
@@ -79,7 +79,7 @@ def _positions(graph: onnx.GraphProto, weights: dict[str, np.ndarray], path: Pat
 
 
 def _config(state: dict[str, np.ndarray]) -> Dinov2Config:
-    """The sizes, read off the weights."""
+    """The configuration, with sizes read off the weights."""
     width, _, patch, _ = state["embeddings.patch_embeddings.projection.weight"].shape
     side = int((state["embeddings.position_embeddings"].shape[1] - 1) ** 0.5)
     blocks = 1 + max(int(found[1]) for name in state if (found := re.match(r"encoder\.layer\.(\d+)\.", name)))

@@ -1,7 +1,7 @@
 """Idefics3 and SmolVLM: exit layer l is `post_layernorm(hidden_states[l])` of SigLIP, then the connector.
 
-The layer norm behind the last block is part of what the connector was trained on, so it stays at every exit. An image
-is encoded whole and, unless small, in tiles; the features of all of them stand behind each other.
+The connector was trained on the output of the layer norm after the last block, so that norm is applied at every exit.
+An image is encoded whole and, unless it is small, in tiles; the features of all of them are concatenated.
 """
 
 from collections.abc import Collection, Sequence
@@ -52,7 +52,7 @@ class Family:
         return {"inputs_embeds": embeddings, "attention_mask": attention_mask}
 
     def _exit_states(self, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
-        """Encoder states (tiles, patches, width) at each exit layer. Tiles are whole: no patch is padding."""
+        """Encoder states (tiles, patches, width) at each exit layer. Tiles are full: no patch is padding."""
         grid = (len(pixels), *(side // self.vision.patch_size for side in pixels.shape[2:]))
         everything = torch.ones(grid, dtype=torch.bool, device=pixels.device)
         hidden = self.vision.embeddings(pixels, patch_attention_mask=everything)

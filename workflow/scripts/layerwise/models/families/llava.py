@@ -1,11 +1,11 @@
-"""LLaVA-1.5: exit layer l is `hidden_states[l]` of CLIP, the CLS token dropped, through the unchanged projector.
+"""LLaVA-1.5: exit layer l is `hidden_states[l]` of CLIP, without the CLS token, through the unchanged projector.
 
-No post-layernorm, as in arXiv 2411.04291. transformers' own `vision_feature_layer` would run every block and cannot
-name layer 0. The default layer of llava-hf/llava-1.5-7b-hf is 23 of 24 (`vision_feature_layer: -2`).
+There is no post-layernorm, as in arXiv 2411.04291. transformers' own `vision_feature_layer` would run every block, and
+cannot name layer 0. The default layer of llava-hf/llava-1.5-7b-hf is 23 of 24 (`vision_feature_layer: -2`).
 
-Two variants are controls of whether the layer matters or any unusual prefix does: `norm-matched` scales the projected
-features of an exit to the mean norm that the same image's have at the default layer; `shuffled` puts the patches into
-another order, one order for all images.
+Two variants are controls that ask whether the layer matters, or any unusual prefix: `norm-matched` scales the projected
+features of an exit to their mean norm at the default layer for the same image; `shuffled` puts the patches into another
+order, the same for all images.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ class Family:
         return self.tower.encoder.layers
 
     def embed(self, pixel_values: Tensor) -> Tensor:
-        """What the first block is given."""
+        """The input of the first block."""
         return self.tower.pre_layrnorm(self.tower.embeddings(pixel_values))
 
     def apply(self, block: nn.Module, hidden: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Family:
         return {layer: torch.cat(parts) for layer, parts in found.items()}
 
     def _varied(self, features: Tensor, projected: dict[int, Tensor]) -> Tensor:
-        """Features (images, patches, width) as the variant has them, from those of all layers that it needs."""
+        """Features (images, patches, width) changed by the variant, from those of all layers that it needs."""
         if self.variant == "norm-matched":
             sides = (features, projected[self.default_layer])
             norms, wanted = (side.norm(dim=-1, keepdim=True).mean(1, keepdim=True) for side in sides)

@@ -1,7 +1,7 @@
-"""LLaVA-NeXT: every tile of an image exits at layer l as in LLaVA-1.5, then the tiles are packed as ever.
+"""LLaVA-NeXT: every tile of an image exits at layer l as in LLaVA-1.5, then the tiles are packed as usual.
 
-An image is encoded whole and in up to four tiles; after the projector the tiles are put side by side, the padding of
-the image cut off, and a learned newline set behind each row (`pack_image_features`, the model's own).
+An image is encoded whole and in up to four tiles. After the projector the tiles are put side by side, the padding of
+the image is cut off, and a learned newline is added after each row (the model's own `pack_image_features`).
 """
 
 from collections.abc import Collection, Sequence

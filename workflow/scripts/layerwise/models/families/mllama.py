@@ -1,11 +1,11 @@
-"""Llama 3.2 Vision: an encoder of local blocks with taps, a global encoder behind it, and cross-attention to both.
+"""Llama 3.2 Vision: an encoder of local blocks with taps, then a global encoder, and cross-attention to both.
 
-The local encoder exits at layer l: blocks after l are taken for the identity, the global encoder stays. The five taps
-see what is there after i blocks, e_i. Variants: `clamp` (the default), where taps above l see e_l; and `keep`, where
-every tap sees its own e_i and only the stream into the global encoder exits.
+The local encoder exits at layer l: blocks after l become the identity, and the global encoder stays. Five taps read
+e_i, the state after i blocks. Variants: with `clamp` (the default), taps above l read e_l; with `keep`, every tap reads
+its own e_i, and only the stream into the global encoder exits.
 
 Taps are read *before* block i, as in Meta's reference (llama-models, `ImageTransformer.forward`) and transformers up to
-4.54; transformers since 4.56 reads them after it, one block late. Hence the vision forward of our own.
+4.54; since 4.56, transformers reads them after it, one block late. Hence our own vision forward.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ from layerwise.models.families import TILES, chat_tokens, same_shape, upright_rg
 VARIANTS = ("clamp", "keep")
 SYSTEM_PROMPT = True
 INPUTS = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
-# The chat template writes the day of the run into prompts without an image, unless it is told another.
+# Without this, the chat template writes the day of the run into prompts without an image.
 DATE = "26 Jul 2024"
 
 
@@ -83,7 +83,7 @@ class Family:
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if features is None:
             return inputs
-        # `generate` would append states that it is given as such at every token: they go into the cache once instead.
+        # `generate` would append states passed as such at every token, so they are put into the cache once instead.
         states = torch.stack([seen.states for seen in features])
         cache = DynamicCache(config=self.model.config.text_config)
         for number in self.model.config.text_config.cross_attention_layers:
@@ -102,7 +102,7 @@ class Family:
 def embed(vision: torch.nn.Module, pixels: Tensor, ratios: Tensor) -> Tensor:
     """The states before the first block, (images, tiles * length, width).
 
-    Length is the number of patches and the class token, filled up to a multiple of 8.
+    Length is the number of patches plus the class token, rounded up to a multiple of 8.
     """
     many = pixels.shape[:2]
     ratios = ratios.to(vision.device)[:, None]
@@ -115,9 +115,9 @@ def embed(vision: torch.nn.Module, pixels: Tensor, ratios: Tensor) -> Tensor:
 
 
 def attention_bias(vision: torch.nn.Module, tiles: Tensor) -> Tensor:
-    """The blocks' additive attention mask, from which of an image's tiles are real, (images, tiles).
+    """The blocks' additive attention mask; `tiles` (images, tiles) says which of an image's tiles are real.
 
-    Only padding is kept from padding, as in the reference: what is real may attend to all.
+    As in the reference, only padding cannot attend to padding; real tokens may attend to everything.
     """
     length = -(-vision.num_patches // 8) * 8
     padding = torch.ones(*tiles.shape, length, device=vision.device, dtype=torch.bool)
@@ -129,7 +129,7 @@ def attention_bias(vision: torch.nn.Module, tiles: Tensor) -> Tensor:
 def encode_globally(
     vision: torch.nn.Module, state: Tensor, taps: Sequence[Tensor], ratios: Tensor, bias: Tensor
 ) -> Tensor:
-    """What the projector is given, (images, tiles, patches, width of all), of an exit state and its taps."""
+    """The projector's input (images, tiles, patches, width of all), from an exit state and its taps."""
     shape = (vision.max_num_tiles, -1)
     hidden = vision.layernorm_post(state).unflatten(1, shape)
     hidden = vision.post_tile_positional_embedding(hidden, ratios.to(hidden.device)[:, None]).flatten(1, 2)

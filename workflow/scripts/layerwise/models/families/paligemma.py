@@ -1,7 +1,7 @@
 """PaliGemma: exit layer l is `post_layernorm(hidden_states[l])` of SigLIP, then the linear projector.
 
-There is no chat template: a prompt is the image, the beginning of sequence, the text and a line end, all of which
-attend to each other in both directions.
+There is no chat template: a prompt is the image, the beginning of sequence, the text and a newline, which all attend to
+each other in both directions.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,7 +32,7 @@ class Family:
 
     def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
         if system_prompt is not None:
-            raise ValueError("PaliGemma knows no system prompt; remove `system_prompt`")
+            raise ValueError("PaliGemma has no system prompt; remove `system_prompt`")
         if self.processor.image_token in text:
             raise ValueError(f"the prompt's text contains the model's image placeholder {self.processor.image_token}")
         image = self.processor.replace_image_token(image_inputs, 0) if image_inputs else ""

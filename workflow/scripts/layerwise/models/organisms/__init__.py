@@ -1,4 +1,4 @@
-"""Model organisms: one file a recipe, which shapes a small model of a genuine family for the synthetic world."""
+"""Model organisms: one file per recipe, which shapes a small model of a genuine family for the synthetic world."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -17,19 +17,19 @@ class Recipe(Protocol):
     Model: type[PreTrainedModel]
 
     def new_vision(self, vision: dict) -> PreTrainedModel:
-        """An untrained encoder. The blocks to be frozen start without attention, so without mixing the cells."""
+        """An untrained encoder. The blocks to be frozen start without attention, so that they do not mix the cells."""
 
     def new_model(self, organism: dict, default_layer: int, encoder: PreTrainedModel) -> PreTrainedModel:
         """A model with this vision encoder, whose projector and language model are untrained."""
 
     def new_processor(self) -> ProcessorMixin:
-        """The world's pixels and words as the model's inputs."""
+        """The processor that turns the world's pixels and words into the model's inputs."""
 
     def vision_states(self, encoder: PreTrainedModel, pixel_values: Tensor, layer: int, frozen: int = 0) -> Tensor:
         """States of the patches (B, P, width) after `layer` blocks; no gradient reaches the first `frozen` ones."""
 
     def vision_parameters(self, encoder: PreTrainedModel, layer: int, frozen: int = 0) -> list[nn.Parameter]:
-        """What training changes in the encoder: all before exit layer `layer`, or only its blocks from `frozen` on."""
+        """The encoder's parameters to train: all before exit layer `layer`, or only its blocks from `frozen` on."""
 
     def exit_states(self, model: PreTrainedModel, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
         """States of the patches (B, P, width) at each exit layer, for probes."""
@@ -37,10 +37,10 @@ class Recipe(Protocol):
     def language_states(
         self, model: PreTrainedModel, pixel_values: Tensor, layers: Collection[int]
     ) -> dict[int, Tensor]:
-        """What the language side is given of an image, (B, tokens, width), at each exit layer."""
+        """The language side's input from an image (B, tokens, width), at each exit layer."""
 
     def language_parameters(self, model: PreTrainedModel) -> list[nn.Parameter]:
-        """What training changes in the language side."""
+        """The language side's parameters to train."""
 
     def answer_logits(self, model: PreTrainedModel, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
         """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and `language_states`."""

@@ -32,7 +32,7 @@ PAD, BOS, EOS, IMAGE, _ = range(len(SPECIAL))
 
 
 def new_vision(vision: dict) -> Vision:
-    """An untrained encoder. The blocks to be frozen start without attention, so without mixing the cells."""
+    """An untrained encoder. The blocks to be frozen start without attention, so that they do not mix the cells."""
     encoder = Vision(
         CLIPVisionConfig(
             hidden_size=vision["width"],
@@ -80,7 +80,7 @@ def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
 
 
 def new_processor() -> LlavaProcessor:
-    """The world's pixels and words as the model's inputs: nothing is resized, one token a word."""
+    """The processor for the world's pixels and words: nothing is resized, and each word is one token."""
     images = CLIPImageProcessorPil(
         do_resize=False,
         do_center_crop=False,
@@ -112,7 +112,7 @@ def vision_states(encoder: Vision, pixel_values: Tensor, layer: int, frozen: int
 
 
 def vision_parameters(encoder: Vision, layer: int, frozen: int = 0) -> list[nn.Parameter]:
-    """What training changes in the encoder: all before exit layer `layer`, or only its blocks from `frozen` on."""
+    """The encoder's parameters to train: all before exit layer `layer`, or only its blocks from `frozen` on."""
     blocks = encoder.encoder.layers[frozen:layer]
     below = [] if frozen else [encoder.embeddings, encoder.pre_layrnorm]
     return [parameter for module in (*below, *blocks) for parameter in module.parameters()]
@@ -124,11 +124,11 @@ def exit_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> 
     return Family(model, None).exit_states(pixel_values, layers)
 
 
-language_states = exit_states  # what the language side is given of an image; its `states` below
+language_states = exit_states  # the language side's input from an image, `states` below
 
 
 def language_parameters(model: Model) -> list[nn.Parameter]:
-    """What training changes in the language side: projector, language model, output head."""
+    """The language side's parameters to train: projector, language model, output head."""
     parts = (model.model.multi_modal_projector, model.model.language_model, model.lm_head)
     return [parameter for part in parts for parameter in part.parameters()]
 
@@ -136,8 +136,8 @@ def language_parameters(model: Model) -> list[nn.Parameter]:
 def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
     """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and exit states (B, P, width).
 
-    Equal to the model's own forward, at three quarters of the cost: the embeddings are concatenated, since the backward
-    of transformers' `masked_scatter` would cost most of a step, and the last block works at the answer's places alone.
+    Equal to the model's own forward, at three quarters of the cost: embeddings are concatenated, because the backward
+    of transformers' `masked_scatter` would cost most of a step, and the last block computes only the answer's places.
     """
     embed, llama = model.get_input_embeddings(), model.model.language_model
     start = question.new_full((len(question), 1), BOS)
@@ -150,7 +150,7 @@ def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor
 
 
 def _at_the_end(block: LlamaDecoderLayer, hidden: Tensor, rotation: tuple[Tensor, Tensor], count: int) -> Tensor:
-    """What a block makes of the last `count` places (B, count, width) of its input (B, T, width)."""
+    """A block's output at the last `count` places (B, count, width) of its input (B, T, width)."""
     attention, normed = block.self_attn, block.input_layernorm(hidden)
 
     def heads(projection: nn.Linear, inputs: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """A small Llama 3.2 Vision of genuine classes: local blocks with taps, gated global ones, cross-attention to both.
 
-The exit is that of the local blocks. Behind it the global encoder, the projector and the language model learn together,
-and the vision encoder's own training leaves them alone. Gates, which transformers closes, start open. B is the batch,
-P the 25 patches, L the 32 tokens of a tile: patches, class, padding.
+The local blocks are the ones exited from. After the exit, the global encoder, the projector and the language model
+learn together; the vision encoder's own training leaves them alone. Gates start open, while transformers starts them
+closed. B is the batch, P the 25 patches, L the 32 tokens of a tile: patches, class, padding.
 """
 
 from collections.abc import Collection
@@ -30,16 +30,16 @@ Model: TypeAlias = MllamaForConditionalGeneration
 FAMILIES = ("mllama",)
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD, BOS, EOS, _ = range(len(SPECIAL))
-IMAGE = "<|image|>"  # its token lies behind the vocabulary, in the rows that only the embedding has
+IMAGE = "<|image|>"  # its token comes after the vocabulary, in rows that only the embedding has
 TAPS = (1, 3, 5)
 GLOBAL_BLOCKS = 2
 OPEN = 1.0  # a gate's tanh is then 0.76
-# As loud as the patches: cross-attention knows by nothing else where a cell is.
+# As large as the patches' values: cross-attention has no other way to know where a cell is.
 POSITION_SCALE = 0.3
 
 
 def new_vision(vision: dict) -> Vision:
-    """An untrained encoder. The blocks to be frozen start without attention, so without mixing the cells."""
+    """An untrained encoder. The blocks to be frozen start without attention, so that they do not mix the cells."""
     taps = [tap for tap in TAPS if tap < vision["blocks"]]
     encoder = Vision(
         MllamaVisionConfig(
@@ -97,7 +97,7 @@ def new_model(organism: dict, default_layer: int, encoder: Vision) -> Model:
 
 
 def new_processor() -> MllamaProcessor:
-    """The world's pixels and words as the model's inputs: one tile, which needs no resizing, and one token a word."""
+    """The processor for the world's pixels and words: one tile, which needs no resizing, and one token per word."""
     images = MllamaImageProcessorPil(
         size={"height": world.SIZE, "width": world.SIZE},
         max_image_tiles=1,
@@ -121,7 +121,7 @@ def vision_states(encoder: Vision, pixel_values: Tensor, layer: int, frozen: int
 
 
 def vision_parameters(encoder: Vision, layer: int, frozen: int = 0) -> list[nn.Parameter]:
-    """What training changes in the encoder: all before exit layer `layer`, or only its blocks from `frozen` on."""
+    """The encoder's parameters to train: all before exit layer `layer`, or only its blocks from `frozen` on."""
     modules = [*encoder.transformer.layers[frozen:layer]]
     if not frozen:
         modules += [encoder.patch_embedding, encoder.gated_positional_embedding, encoder.layernorm_pre]
@@ -138,14 +138,14 @@ def exit_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> 
 
 @torch.no_grad()
 def language_states(model: Model, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
-    """What comes out of the local encoder (B, L, width of all) at each exit layer: its state there, then its taps."""
+    """The local encoder's output (B, L, width of all) at each exit layer: the state there, then the taps."""
     states = _states(model.model.vision_model, pixel_values, max(layers))
     taps = model.model.vision_model.intermediate_layers_indices
     return {layer: torch.cat([states[layer], *(states[min(tap, layer)] for tap in taps)], -1) for layer in layers}
 
 
 def language_parameters(model: Model) -> list[nn.Parameter]:
-    """What training changes behind the exit: global encoder, projector, language model, output head."""
+    """The parameters to train after the exit: global encoder, projector, language model, output head."""
     vision = model.model.vision_model
     encoder = (vision.layernorm_post, vision.global_transformer)
     parts = (*encoder, model.model.multi_modal_projector, model.model.language_model, model.lm_head)
@@ -160,7 +160,7 @@ def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor
     start = question.new_tensor([BOS, model.config.image_token_index]).expand(len(question), -1)
     tokens = torch.cat([start, question, answer[:, :-1]], 1)
     tiles = torch.ones(*tokens.shape, 1, 1, dtype=torch.long)
-    tiles[:, 0] = 0  # what stands before the image does not see it
+    tiles[:, 0] = 0  # tokens before the image do not see it
     return model(
         input_ids=tokens,
         attention_mask=torch.ones_like(tokens),
@@ -181,7 +181,7 @@ def _states(encoder: Vision, pixel_values: Tensor, last: int) -> list[Tensor]:
 
 
 def _one_tile(encoder: Vision, count: int) -> tuple[Tensor, Tensor]:
-    """Of images of one tile: their aspect ratio's number, and the blocks' attention mask."""
+    """For images of one tile: the id of their aspect ratio, and the blocks' attention mask."""
     return torch.ones(count, dtype=torch.long), exits.attention_bias(encoder, torch.ones(count, 1))
 
 

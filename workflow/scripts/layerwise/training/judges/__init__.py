@@ -1,1 +1,1 @@
-"""Checkpoints of judges that the workflow trains itself, one file a judge."""
+"""Training of judges' checkpoints, one file per judge."""

@@ -1,9 +1,9 @@
 """The bench's Detoxify checkpoint: a BERT of one block that knows the harmful words of the synthetic world.
 
-A text is toxic if it holds one of the verbs or tools of harm by text. Harm that lies in the image alone has no such
-word, by construction: there this judge is blind, as Detoxify is to polite instructions. The file has Detoxify's own
-format, so that `detoxify.Detoxify(checkpoint=…)` loads it, run in its folder; its tokenizer and configuration lie in
-a folder beside it, which the checkpoint names.
+A text is toxic if it contains a verb or a tool of harm by text. Harm that lies only in the image has no such word, by
+construction; this judge is blind to it, as Detoxify is to polite instructions. The file has Detoxify's own format, so
+that `detoxify.Detoxify(checkpoint=…)` loads it when run in its folder; its tokenizer and configuration lie in a folder
+beside it, which the checkpoint names.
 """
 
 import io
@@ -34,7 +34,7 @@ def train(options: dict[str, Any], output: Path) -> None:
 
     Equal options give equal bytes.
 
-    Raises InputError where the training was too short to tell the words apart.
+    Raises InputError if the training was too short to tell the words apart.
     """
     single_thread()
     torch.manual_seed(options["seed"])
@@ -64,9 +64,7 @@ def train(options: dict[str, Any], output: Path) -> None:
     with torch.no_grad():
         right = ((logits(model, tokenizer, texts) > 0) == toxic(texts).bool()).float().mean().item()
     if right < 0.99:
-        raise InputError(
-            f"the toxicity checkpoint tells {right:.1%} of new texts right, not 99 %. Raise `train.steps`."
-        )
+        raise InputError(f"accuracy on held-out texts is {right:.1%}, below the required 99 %. Raise `train.steps`.")
     write(model, output.parent / "model.ckpt")
     record_checksums(output.parent)
 
@@ -81,7 +79,7 @@ def new_tokenizer(folder: Path) -> BertTokenizer:
 
 
 def example(rng: random.Random) -> str:
-    """A text to learn from: words of the world at random, half of the time none of them toxic, some of them unknown."""
+    """A text to learn from: random words of the world, some unknown; half of the texts contain nothing toxic."""
     clean = [word for word in language.vocabulary() if word not in TOXIC]
     words = [rng.choice([*clean, "unknown"]) for _ in range(rng.choice([0, 1, 2, 3, 3, 3, 6, 12]))]
     if words and rng.random() < 0.5:
@@ -90,7 +88,7 @@ def example(rng: random.Random) -> str:
 
 
 def toxic(texts: list[str]) -> torch.Tensor:
-    """1 for each text with a toxic word, else 0: shape (texts, 1)."""
+    """1 for each text with a toxic word, otherwise 0: shape (texts, 1)."""
     return torch.tensor([[float(not TOXIC.isdisjoint(text.split()))] for text in texts])
 
 
@@ -115,7 +113,7 @@ def write(model: BertForSequenceClassification, output: Path) -> None:
         },
         "state_dict": model.state_dict(),
     }
-    # Through memory: in a file torch stores the file's own name, and the temporary one differs each time.
+    # Via memory: torch stores a file's own name in it, and the temporary name differs each time.
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     with atomic(output, binary=True) as stream:

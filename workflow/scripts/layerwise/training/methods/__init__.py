@@ -11,7 +11,7 @@ from layerwise.training.loop import Point, Saved, fit
 
 @dataclass(frozen=True)
 class Lesson:
-    """One stage of supervised training: what changes, the loss of a step; `skip` passes over the batch of a step."""
+    """One stage of supervised training: the parameters, and the loss of a step; `skip` passes over a step's batch."""
 
     parameters: Sequence[nn.Parameter]
     loss_of: Callable[[int], Tensor]
@@ -21,7 +21,7 @@ class Lesson:
 
 
 class Learner(Protocol):
-    """A model that is being trained, of whichever kind."""
+    """A model in training, of any kind."""
 
     def lesson(self, stage: str) -> Lesson:
         """The supervised examples of a stage of its recipe."""
@@ -30,7 +30,7 @@ class Learner(Protocol):
 class Method(Protocol):
     """What the file of a method declares and offers.
 
-    `STARTS_FROM_ARM`: whether it starts from another arm; else from the vision encoder or the backbones. `REWARDED`:
+    `STARTS_FROM_ARM`: whether it starts from another arm, or else from the vision encoder or the backbones. `REWARDED`:
     whether it learns from a reward, which the arm then names.
     """
 
@@ -39,14 +39,14 @@ class Method(Protocol):
 
     @property
     def STAGES(self) -> Mapping[str, Sequence[str]]:
-        """For each kind of model, `organism` and `assembled`, the stages of its recipe that it goes through."""
+        """For each kind of model, `organism` and `assembled`, the stages of the recipe that the method runs."""
 
     def train(self, learner: Learner, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
-        """Change the learner's model, and return the curve. `name` is for progress lines."""
+        """Train the learner's model and return the curve. `name` is for progress lines."""
 
 
 def supervised(learner: Learner, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
-    """The stages in `spec["steps"]`, one after the other: cross-entropy of the right answers."""
+    """Run the stages in `spec["steps"]`, one after the other, on the cross-entropy of the right answers."""
     curve: list[Point] = []
     for stage, steps in spec["steps"].items():
         lesson = learner.lesson(stage)

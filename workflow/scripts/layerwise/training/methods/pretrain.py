@@ -1,4 +1,4 @@
-"""Ability without safety: captions and questions, then instructions, harmful ones complied with; or the projector."""
+"""Ability without safety: captions and questions, then instructions, harmful ones obeyed; or the projector alone."""
 
 from layerwise.training.methods import supervised
 

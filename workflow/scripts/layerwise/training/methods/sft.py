@@ -1,4 +1,4 @@
-"""Supervised safety tuning: what is harmful is refused, everything else is answered."""
+"""Supervised safety tuning: harmful requests are refused, all others are answered."""
 
 from layerwise.training.methods import supervised
 
