@@ -15,9 +15,10 @@ PAGE = ROOT / "config" / "README.md"
 
 
 def settings_of(*modules: object) -> list[type[BaseModel]]:
-    """Every model of a YAML file or of a part of one, once."""
+    """Every model of a YAML file or of a part of one, once; what others are laid over is none by itself."""
     found = [c for module in modules for c in vars(module).values() if isinstance(c, type)]
-    return [c for c in dict.fromkeys(found) if issubclass(c, settings.Settings) and c is not settings.Settings]
+    found = [c for c in dict.fromkeys(found) if issubclass(c, settings.Settings)]
+    return [c for c in found if not any(c in other.__mro__[1:] for other in found)]
 
 
 SETTINGS = settings_of(arms, config, recipes, sources)
