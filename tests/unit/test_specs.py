@@ -140,6 +140,16 @@ def test_a_relative_import_is_refused():
     assert "TID252" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "experiment", "other"), [("organisms", "bench", "wheels"), ("assembled", "wheels", "bench")]
+)
+def test_how_one_kind_of_model_is_trained_decides_nothing_for_the_other(project, module, experiment, other):
+    before, theirs = every_spec(project, experiment), every_spec(project, other)
+    extend(project / f"workflow/scripts/layerwise/training/{module}.py")
+    assert changed(before, every_spec(project, experiment)) == {job for job in before if job.startswith("train ")}
+    assert not changed(theirs, every_spec(project, other))
+
+
 def test_progress_lines_decide_nothing(project):
     before = every_spec(project)
     extend(project / "workflow/scripts/layerwise/jobs/program.py")

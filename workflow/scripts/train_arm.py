@@ -6,9 +6,9 @@ Killed and started again, the training of an assembled model goes on from the la
 
 from pathlib import Path
 
+from layerwise import plugins
 from layerwise.jobs import program
 from layerwise.jobs.threads import single_thread
-from layerwise.training import assembled, organisms
 
 
 def main(argv: list[str]) -> None:
@@ -19,11 +19,9 @@ def main(argv: list[str]) -> None:
     options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
     arguments = options.parse_args(argv)
     single_thread()
-    spec, start, output = arguments.spec, arguments.start, arguments.output
-    if "organism" in spec:
-        organisms.train_arm(spec, start, output, arguments.curve)
-    else:
-        assembled.train_arm(spec, start, arguments.prompts, output, arguments.curve)
+    # Found by name, as the spec does: how one kind of model is trained decides nothing for the other.
+    kind = plugins.find("training", "organisms" if "organism" in arguments.spec else "assembled")
+    kind.train_arm(arguments.spec, arguments.start, arguments.prompts, arguments.output, arguments.curve)
 
 
 if __name__ == "__main__":

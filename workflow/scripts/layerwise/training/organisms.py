@@ -76,8 +76,9 @@ class Organism:
         return Lesson(parameters, loss_of, self.settings["learning_rate"], self.settings["warmup"])
 
 
-def train_arm(spec: dict, start: Path, output: Path, curve: Path) -> None:
+def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path) -> None:
     """Train an arm from the weights `start`, of the encoder or of another arm; save the curve and a whole model."""
+    assert not prompts, "an organism learns in its world"
     recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
     method: Method = plugins.find("training.methods", spec["method"])
     if method.STARTS_FROM_ARM:
