@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
+from layerwise import plugins
 from layerwise.runs.plan import plan
 from layerwise.study import loading
+from layerwise.study.facts import facts
 from project import Project
 
 # Loaded by each Python process before anything else.
@@ -53,9 +55,9 @@ def test_the_whole_study_is_planned(project, experiment):
         "generate": len(counted.cells),
         "judge": len(study.judges),
         "probe": len(study.subjects),
-        "figure": 5,
-        "table": 6,
-        **dict.fromkeys(("metrics", "validity", "assess", "numbers", "paper", "crate", "complete"), 1),
+        "figure": len(plugins.planned("report.figures", facts(study))),
+        "table": len(plugins.planned("report.tables", facts(study))),
+        **dict.fromkeys(("metrics", "validity", "numbers", "paper", "crate", "complete"), 1),
     }
     assert {job.split()[1] for job in jobs if job.startswith("fetch")} == set(study.sources)
     said = project.snakemake("--dry-run", experiment=experiment)
@@ -85,8 +87,8 @@ def test_an_assembled_model_is_planned_from_its_backbones(project):
         "generate": len(study.subjects),
         "judge": len(study.judges),
         "probe": 2,
-        "figure": 6,
-        "table": 9,
+        "figure": len(plugins.planned("report.figures", facts(study))),
+        "table": len(plugins.planned("report.tables", facts(study))),
         **dict.fromkeys(("metrics", "validity", "human_labels", "assess", "numbers", "paper", "crate", "complete"), 1),
     }
     # A base is trained once, whatever the seeds of what is aligned on it; a variant takes the weights of its model.
