@@ -237,7 +237,7 @@ ROWS = {
     "a display name": (change(ORGANISM, "barely trained", "hardly trained"), NOTHING),
     "the title": (change(SMOKE, "title: Smoke", "title: Short"), PRINTED),
     "a caption": (
-        change(f"{LIBRARY}/report/captions.py", "Lines are set", "The lines are set"),
+        change(f"{LIBRARY}/report/captions.py", "PARTIAL: ", "PARTIAL, "),
         FIGURE_JOBS | LAST,
     ),
     "the paper's text": (change("paper/main.typ", "\n", "\n// a remark\n"), PRINTED),
