@@ -108,7 +108,7 @@ SPOILT = {
     ),
     "an organism without images": (organism(able=BASE | {"exits": "none"}), ["'arms.able.exits'", "assembled models"]),
     "a name with capitals": (organism(Able=BASE), ["'arms.Able", "lower-case letters"]),
-    "none at all": (organism(), ["'arms'", "needs some"]),
+    "none at all": (organism(), ["'arms'", "at least one"]),
 }
 
 

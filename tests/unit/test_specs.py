@@ -88,7 +88,7 @@ def test_words_and_layout_decide_nothing(project, written):
 
 def test_what_a_key_means_decides_nothing_and_its_default_does(project):
     before, path = every_spec(project), project / "workflow/scripts/layerwise/judging/judges/vqa.py"
-    edit(path, "Accuracy from which an answer", "The accuracy from which an answer")
+    edit(path, 'description="', 'description="In other words: ')
     assert not changed(before, every_spec(project))
     edit(path, "Share = Field(0.5,", "Share = Field(0.6,")
     assert changed(before, every_spec(project)) == {"judge vqa"}
