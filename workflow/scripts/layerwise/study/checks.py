@@ -50,8 +50,8 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
     if model.trained and not use.arms:
         raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms': one or more of {', '.join(model.arms)}.")
     if not model.trained:
-        for key in ("arms", "alignment_seeds"):
-            if getattr(use, key) is not None:
+        for key in ("arms", "alignment_seeds", "seeds"):
+            if key in use.model_fields_set and getattr(use, key) is not None:
                 raise InputError(
                     f"{path}: key 'models': '{use.id}' has published weights, so it takes no '{key}'. Remove the key."
                 )
