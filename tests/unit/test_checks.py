@@ -86,7 +86,7 @@ JUDGES = {
     "a type that is none": (changed(GUARD, options__dtype="bf16"), ["'options.dtype'", "'bfloat16'", "'bf16'"]),
     "a template without its places": (
         changed(GUARD, options__template="{response} {prompt}"),
-        ["'options.template'", "must hold {prompt}"],
+        ["'options.template'", "{prompt} and"],
     ),
     "options in a list": (changed(GUARD, options=["threshold"]), ["'options'", "must hold keys and values"]),
     "no weights": (changed(GUARD, source=None), ["'source'", "needs weights: give `source` or `train`"]),
