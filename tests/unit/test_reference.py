@@ -6,8 +6,8 @@ import pytest
 from layerwise.errors import InputError
 from layerwise.runs import reference
 
-HERE = {"system": "Linux", "instructions": "AVX512"}
-ELSEWHERE = {"system": "Darwin", "instructions": "DEFAULT"}
+HERE = {"system": "Linux", "processor": "AuthenticAMD", "instructions": "AVX512"}
+ELSEWHERE = {"system": "Darwin", "processor": "arm", "instructions": "DEFAULT"}
 
 
 def metrics():
@@ -125,11 +125,19 @@ def test_what_a_run_has_more_is_said_and_is_no_fault(compare):
 
 
 def test_the_reference_is_the_same_bytes_each_time(compare, tmp_path):
-    for folder in ("one", "two"):
-        reference.write(tmp_path / "x", tmp_path / folder, HERE)
-    files = sorted((tmp_path / "one").iterdir())
+    one, two = (reference.write(tmp_path / "x", tmp_path / folder, HERE) for folder in ("one", "two"))
+    files = sorted(one.iterdir())
     assert [file.name for file in files] == ["gates.csv.gz", "metrics.csv.gz", "platform.json", "predictions.csv.gz"]
-    assert all(file.read_bytes() == (tmp_path / "two" / file.name).read_bytes() for file in files)
+    assert all(file.read_bytes() == (two / file.name).read_bytes() for file in files)
+
+
+def test_a_platform_with_a_reference_of_its_own_is_held_against_that_one(compare, tmp_path):
+    assert compare().agrees
+    theirs = compare(ELSEWHERE)
+    assert "another platform" in theirs.lines[1]
+    reference.write(tmp_path / "x", tmp_path / "reference", ELSEWHERE)
+    assert "the same platform" in reference.compare(tmp_path / "x", tmp_path / "reference", ELSEWHERE).lines[1]
+    assert "the same platform" in compare().lines[1]
 
 
 def test_an_unfinished_run_and_a_lacking_reference_are_said(compare, tmp_path):

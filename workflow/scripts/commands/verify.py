@@ -20,8 +20,8 @@ def main(argv: list[str]) -> int:
     run = Run(arguments.experiment)
     results, folder = Path(run.results), Path(os.path.relpath(REFERENCE / run.experiment))
     if arguments.write:
-        reference.write(results, folder, reference.this_platform())
-        print(f"{folder} is what {results} says now")
+        written = reference.write(results, folder, reference.this_platform())
+        print(f"{written} is what {results} says now")
         return 0
     found = reference.compare(results, folder, reference.this_platform())
     print("\n".join([*found.lines, "", "The run agrees." if found.agrees else "The run DOES NOT AGREE."]))

@@ -14,6 +14,8 @@ largest difference is 19.5 points, 2 % lie outside the bands of the reference. T
 would not do, since 12 % lie outside: they know how far prompts scatter, and not how far trainings do. Nor would a test
 of each value, corrected for their number, which knows no more.
 
+A folder holds a reference for each platform on which somebody made one.
+
 **On any platform** no row may lack or rest on fewer responses, and gates and predictions must have the same verdicts,
 since these are what the study claims.
 """
@@ -22,6 +24,7 @@ import gzip
 import io
 import json
 import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,23 +86,40 @@ def _vendor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), platform.processor())
 
 
-def write(results: Path, folder: Path, where: dict[str, str]) -> None:
-    """Make a finished run the reference."""
+def name(where: dict[str, str]) -> str:
+    """The folder of a platform's reference: who made the processor, and the instructions used."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{where['processor']} {where['instructions']}".lower())
+
+
+def chosen(folder: Path, where: dict[str, str]) -> Path:
+    """Of the references in a folder, one a platform, that of this platform, or else the first.
+
+    Raises InputError where there is none.
+    """
+    there = sorted(path.parent for path in folder.glob(f"*/{PLATFORM}"))
+    if not there:
+        raise InputError(f"{folder} holds no reference. If you trust this run, make it one: make reference")
+    return next((one for one in there if one.name == name(where)), there[0])
+
+
+def write(results: Path, folder: Path, where: dict[str, str]) -> Path:
+    """Make a finished run the reference of its platform, in a folder of its own; returns that folder."""
+    folder = folder / name(where)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS, *VERDICTS):
-        content = _content(results / name)
-        (folder / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
+    for table in (METRICS, *VERDICTS):
+        content = _content(results / table)
+        (folder / f"{table}.gz").write_bytes(gzip.compress(content, mtime=0))
     with atomic(folder / PLATFORM) as stream:
         stream.write(json.dumps(where, indent=1) + "\n")
+    return folder
 
 
 def compare(results: Path, folder: Path, where: dict[str, str]) -> Findings:
-    """Hold the results of a run on a platform against the reference in a folder.
+    """Hold the results of a run on a platform against that platform's reference in a folder, or else another's.
 
     Raises InputError where there is no reference, or the run is not finished.
     """
-    if not (folder / PLATFORM).exists():
-        raise InputError(f"there is no reference in {folder}. Make one of a run that you trust: make reference")
+    folder = chosen(folder, where)
     theirs = json.loads((folder / PLATFORM).read_text(encoding="utf-8"))
     same = theirs == where
     found = Findings([f"{results} against {folder}"])
@@ -110,14 +130,14 @@ def compare(results: Path, folder: Path, where: dict[str, str]) -> Findings:
             f"{key} {where.get(key)}, there {theirs[key]}" for key in theirs if theirs[key] != where.get(key)
         )
         found.lines.append(f"another platform ({others}): values have to be like those of another seed")
-    for name in (METRICS, *VERDICTS):
-        there, here = gzip.decompress((folder / f"{name}.gz").read_bytes()), _content(results / name)
+    for table in (METRICS, *VERDICTS):
+        there, here = gzip.decompress((folder / f"{table}.gz").read_bytes()), _content(results / table)
         if there == here:
-            found.say(f"{name}: the same bytes")
-        elif name == METRICS:
+            found.say(f"{table}: the same bytes")
+        elif table == METRICS:
             _metrics(found, _table(there), _table(here), same)
         else:
-            _verdicts(found, name, _table(there), _table(here), same)
+            _verdicts(found, table, _table(there), _table(here), same)
     return found
 
 
