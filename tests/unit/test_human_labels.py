@@ -131,7 +131,7 @@ def test_weights_are_given_to_the_judge_that_they_are_of(tmp_path):
 def test_labelled_responses_are_no_prompts():
     from layerwise.prompts.builders import refusal_labels
 
-    with pytest.raises(InputError, match="refusal-labels.yaml holds responses.*'human_labels'"):
+    with pytest.raises(InputError, match="refusal-labels.yaml holds labelled responses.*'human_labels'"):
         refusal_labels.build({"dataset": "refusal-labels"}, {}, ROOT)
 
 

@@ -201,7 +201,7 @@ def test_a_response_of_an_unnamed_model_is_an_error(tmp_path):
     arguments = lay_out(tmp_path, subjects=("one",))
     file = tmp_path / "one" / "layer-00.jsonl"
     write(file, [Response("k", "p-000", "stranger", 0, "x", 1, "stop")])
-    with pytest.raises(InputError, match="'stranger', which no file in --output is for"):
+    with pytest.raises(InputError, match="'stranger', for which --output names no file"):
         run(arguments)
 
 

@@ -140,9 +140,9 @@ def test_what_is_there_is_counted_as_done(project):
     assert found.cells == {"tiny": Count(2, 2)}
     assert (found.responses, found.responses.left) == (Count(46, 30), 16)
     assert found.failed == 1
-    assert "1 failed before and will be tried again" in render(found)
+    assert "1 failed before and will be retried" in render(found)
     write(project, "trial/responses/tiny/layer-03.jsonl", 23)
-    assert "no response is to come" in render(planned(project))
+    assert "nothing left to generate" in render(planned(project))
 
 
 def test_a_limit_keeps_its_part_of_the_clusters(project):
@@ -156,22 +156,22 @@ def test_a_source_that_two_data_sets_read_is_downloaded_once(project):
         ("guard",),
         ("pairs.prompts", "single.prompts"),
     ]
-    assert "downloads  14.5 GB to come, and 1 of unknown size" in render(planned(project))
+    assert "downloads  14.5 GB to fetch, plus 1 of unknown size" in render(planned(project))
     write(project, "assets/single.prompts.json", 1)
     assert [download.done for download in planned(project).downloads] == [False, False, True]
-    assert "downloads  14.0 GB to come" in render(planned(project))
+    assert "downloads  14.0 GB to fetch" in render(planned(project))
 
 
 def test_what_the_user_must_know_stands_there(project):
     lines = {line.split()[0]: line for line in render(planned(project)).splitlines() if line}
-    assert "GATED: ask for access at the page of acme/guard and set HF_TOKEN" in lines["guard"]
+    assert "GATED: request access on the page of acme/guard and set HF_TOKEN" in lines["guard"]
     assert "licence: MIT" in lines["guard"]
     assert "licence: not stated" in lines["pairs.prompts,"]
     text = render(planned(project))
-    assert "revision 'main' can move" in text
+    assert "revision 'main' may move" in text
     assert "GPU with 16 GB" in text
-    assert "1 processes that generate, 0 judges" in text
-    assert "about 1 min of generation at 2 responses a second" in text
+    assert "1 generating processes, 0 judges" in text
+    assert "about 1 min of generation at 2 responses per second" in text
 
 
 def test_shared_stages_are_trained_once():

@@ -47,7 +47,7 @@ def test_nothing_to_run(root):
         (planned(spec={"limit": 2}), "limit unset → 2"),
         (planned(inputs=(PROMPTS, "config/b")), "input config/b is new"),
         (planned(inputs=()), f"input {PROMPTS} is no longer read"),
-        (planned(said="Forced execution"), "failed, or was stopped before its end"),
+        (planned(said="Forced execution"), "failed or was interrupted"),
         (planned(said="Code has changed since last execution"), "the rule's command"),
         (planned(said="Some reason of another version"), "Some reason of another version"),
     ],

@@ -61,7 +61,7 @@ def test_a_process_that_was_killed_leaves_a_failed_cell(cell, capsys):
     assert cell.read_text() == ""
     assert "of a former run" in cell.with_name("layer-03.jsonl.partial").read_text()
     status = json.loads(cell.with_name("layer-03.status.json").read_text())
-    assert "SIGKILL, perhaps for memory" in status["error"] and status["log"] == "logs/a.log"
+    assert "SIGKILL, perhaps for lack of memory" in status["error"] and status["log"] == "logs/a.log"
     program, *arguments = shlex.split(failures.repeat(cell))
     assert program.endswith("snakemake") and "experiment=trial" in arguments and arguments[-1] == str(cell)
     assert "1 cells" in capsys.readouterr().err

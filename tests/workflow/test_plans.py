@@ -72,7 +72,7 @@ def test_the_whole_study_is_planned(project, experiment):
         text=True,
     )
     assert f"{len(cells):,} (model x exit layer), 0 done" in told.stdout
-    assert f"{len(cells) * prompts:,} to come of {len(cells) * prompts:,}" in told.stdout
+    assert f"{len(cells) * prompts:,} of {len(cells) * prompts:,} still to generate" in told.stdout
 
 
 def test_an_assembled_model_is_planned_from_its_backbones(project):

@@ -1,4 +1,4 @@
-"""Commands for people: python workflow/scripts <command> [options]; --help after a command says more."""
+"""Commands for people: python workflow/scripts <command> [options]. <command> --help describes one."""
 
 import importlib
 import pkgutil

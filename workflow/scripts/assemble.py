@@ -1,6 +1,6 @@
 """Assemble a published vision encoder and a published language model into one LLaVA, whose projector is untrained.
 
-Where the encoder comes as an ONNX graph, both run on the same images, and their states must agree after every block.
+If the encoder comes as an ONNX graph, both run on the same images, and their states must agree after every block.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from layerwise.jobs.threads import single_thread
 from layerwise.models import backbones, checkpoints
 from layerwise.models.backbones import LanguageBackbone, VisionBackbone
 
-# Largest difference of two states, as a share of the largest state: float32 leaves about 1e-6 after twelve blocks.
+# Largest allowed difference of two states, as a share of the largest state; float32 leaves about 1e-6 after 12 blocks.
 TOLERANCE = 1e-4
 
 
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
         stream.writelines(f"{block},{value:.3g}\n" for block, value in enumerate(differences, 1))
     if max(differences) > TOLERANCE:
         raise InputError(
-            f"the vision encoder of {path} differs from its source by {max(differences):.2g} of the largest state, see "
+            f"the vision encoder of {path} differs from its source by {max(differences):.2g} of the largest state; see "
             f"{arguments.parity}. transformers may have changed: install the version in envs/requirements.lock."
         )
     reader: LanguageBackbone = plugins.find("models.backbones", spec["language"])

@@ -1,7 +1,7 @@
-"""Say of each organism whether it is able, then of each registered prediction whether it holds.
+"""Decide whether each model trained here is able, and whether each registered prediction holds.
 
-Reads the metrics and the probes; writes `gates.csv` and `predictions.csv`. Both have a header alone where an
-experiment studies published models.
+Reads the metrics and the probes; writes `gates.csv` and `predictions.csv`, which have only a header if the experiment
+studies published models.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
         "--probes", type=Path, nargs="*", default=[], help="probes/<subject>.csv of all probed subjects"
     )
     options.add_argument("--gates", type=Path, required=True, help="the ability gates, CSV")
-    options.add_argument("--predictions", type=Path, required=True, help="the predictions with their verdicts, CSV")
+    options.add_argument("--predictions", type=Path, required=True, help="the predictions with their outcomes, CSV")
     given = options.parse_args(argv)
     spec = given.spec
 

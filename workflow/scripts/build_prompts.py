@@ -20,7 +20,9 @@ def main(argv: list[str]) -> None:
     prompts = plugins.find("prompts.builders", spec["builder"]).build(spec, sources, folder)
     prompts = draws.first_clusters(prompts, spec["limit"])
     if not prompts:
-        raise InputError(f"config/datasets/{spec['dataset']}.yaml: no prompts came out. See its 'size' and 'options'.")
+        raise InputError(
+            f"config/datasets/{spec['dataset']}.yaml: it yields no prompts. Check its 'size' and 'options'."
+        )
     prompts = images.with_control(prompts, spec["image"], spec["seed"], folder)
     records.write(arguments.output, prompts)
 

@@ -1,7 +1,7 @@
-"""Say what a run made and what each rule cost; end with an error if a cell failed, ready to be tried again.
+"""Report what a run made and what each rule cost; end with an error if a cell failed.
 
-A cell that fails leaves `layer-LL.status.json` beside its responses, and the figures are drawn without it. This script
-names those cells, with the log and the command that repeats each, and sets their rows aside, so that the next run
+A failed cell leaves `layer-LL.status.json` beside its responses, and the figures are drawn without it. This script
+lists those cells, each with its log and the command that repeats it, and sets their rows aside, so that the next run
 computes only what is missing.
 """
 
@@ -17,9 +17,11 @@ from layerwise.jobs import failures, program
 
 def main(argv: list[str]) -> None:
     parser = program.parser(__doc__)
-    parser.add_argument("--log", type=Path, required=True, help="its log; those beside it hold each job's cost")
-    parser.add_argument("--made", type=Path, nargs="+", required=True, help="figures, tables and paper that were made")
-    parser.add_argument("--output", type=Path, required=True, help="text file that says the same, among the results")
+    parser.add_argument(
+        "--log", type=Path, required=True, help="this job's log; the files beside it hold each job's cost"
+    )
+    parser.add_argument("--made", type=Path, nargs="+", required=True, help="the figures, tables and paper of the run")
+    parser.add_argument("--output", type=Path, required=True, help="text file for the same report, among the results")
     arguments = parser.parse_args(argv)
 
     results = arguments.output.parent
@@ -44,14 +46,14 @@ def main(argv: list[str]) -> None:
     if failed:
         failures.try_again(results)
         sys.exit(
-            f"error: {len(failed)} cells failed: figures, tables and paper are PARTIAL. The same command tries again."
+            f"error: {len(failed)} cells failed; figures, tables and paper are PARTIAL. Run the same command to retry."
         )
     with atomic(arguments.output) as stream:
         stream.write(text + "\n")
 
 
 def cost_table(logs: Path) -> pd.DataFrame:
-    """CPU seconds, peak memory and number of jobs by rule, from what the scripts wrote of themselves."""
+    """CPU seconds, peak memory and number of jobs by rule, as recorded by the scripts."""
     rows = []
     for path in sorted(logs.rglob("*.log.json")):
         name = path.relative_to(logs).parts[0].removesuffix(".log.json")

@@ -1,4 +1,4 @@
-"""Describe a run as RO-Crate: every file with its sha256, every job with its rule, spec and times, what used what."""
+"""Describe a run as RO-Crate: every file with its sha256, every job with its rule, spec, times, inputs and outputs."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from layerwise.runs.crate import Crate
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--made", nargs="+", required=True, help="the last files of the run: paper, figures, tables")
+    options.add_argument("--made", nargs="+", required=True, help="the final files of the run: paper, figures, tables")
     options.add_argument("--output", type=Path, required=True, help="ro-crate-metadata.json")
     arguments = options.parse_args(argv)
     crate = Crate(arguments.output.parent)

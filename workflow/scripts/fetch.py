@@ -1,7 +1,7 @@
 """Fetch one asset (weights, a data set, a checkpoint) into the cache and write its receipt.
 
-The spec holds `id` and `source`, as a YAML file of `config/` gives them. Run again, it finds the cache full, compares
-the checksums and writes the same receipt. Where a token is needed, huggingface_hub reads it from HF_TOKEN itself.
+The spec holds `id` and `source`, as a YAML file in `config/` gives them. A second run finds the files in the cache,
+compares checksums and writes the same receipt. If a token is needed, huggingface_hub reads it from HF_TOKEN itself.
 """
 
 from pathlib import Path

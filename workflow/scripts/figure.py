@@ -1,4 +1,4 @@
-"""Draw one figure as PDF, SVG and PNG; beside it the plotted data (CSV), a caption (TXT), and what it shows (TXT)."""
+"""Draw one figure as PDF, SVG and PNG, with the plotted data (CSV), a caption (TXT) and a finding (TXT) beside it."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from layerwise.study import loading
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--experiment", required=True, help="the one whose YAML file has the names and colours")
-    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
+    options.add_argument("--experiment", required=True, help="the experiment whose YAML file gives names and colours")
+    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files to read")
     options.add_argument("--output", type=Path, required=True, help="the PDF; SVG, PNG, CSV and TXT go beside it")
     arguments = options.parse_args(argv)
     figure = plugins.find("report.figures", arguments.spec["figure"])

@@ -1,7 +1,7 @@
-"""Generate a model's responses to prompts at exit layers: one JSONL file a layer, rows already there are kept.
+"""Generate a subject's responses to prompts at exit layers: one JSONL file per layer; existing rows are kept.
 
-A layer at which something fails gets its file all the same, with the rows there are, and a `<stem>.status.json` beside
-it that says what failed; the process then ends well, so that the other layers' results are used.
+If something fails at a layer, its file is still written, with the rows there are, and a `<stem>.status.json` beside it
+says what failed. The process then ends without an error, so that the results of other layers are used.
 """
 
 import re
@@ -20,9 +20,11 @@ def main(argv: list[str]) -> None:
         "--weights", type=Path, required=True, help="model.safetensors, or the receipt of a published model"
     )
     options.add_argument("--prompts", type=Path, nargs="+", required=True, help="JSONL files of prompts")
-    options.add_argument("--output", type=Path, nargs="+", required=True, help="one file a layer, named layer-LL.jsonl")
-    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
-    options.add_argument("--log", help="the log of this job, to be named where a layer fails")
+    options.add_argument(
+        "--output", type=Path, nargs="+", required=True, help="one file per layer, named layer-LL.jsonl"
+    )
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, if there are any")
+    options.add_argument("--log", help="the log of this job, to name if a layer fails")
     given = options.parse_args(argv)
     outputs = by_layer(given.output, given.spec["model"]["blocks"])
     single_thread()
@@ -34,7 +36,7 @@ def main(argv: list[str]) -> None:
 
 
 def by_layer(outputs: list[Path], blocks: int) -> dict[int, Path]:
-    """Output files by the exit layer in their name. Raises InputError for another name, or a layer there is not."""
+    """Output files by the exit layer in their name. Raises InputError for another name or a nonexistent layer."""
     found = {}
     for path in outputs:
         named = re.fullmatch(r"layer-(\d+)\.jsonl", path.name)

@@ -1,4 +1,4 @@
-"""Hold judges that tell refusals from answers against responses that people have labelled."""
+"""Compare the judges that tell refusals from answers with labels given by people."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
 
 
 def pair(number: int, request: str, response: str) -> rows.Pair:
-    """A labelled response as a judge gets it; the request counts as a harmful one, which all of them judge."""
+    """A labelled response as a judge gets it; the request counts as harmful, since every judge handles that kind."""
     prompt = Prompt(f"labelled-{number:03d}", "labelled", request, None, None, "harmful", str(number))
     return prompt, Response("", prompt.id, "labelled", 0, response, len(response.split()), "stop")
 

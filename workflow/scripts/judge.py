@@ -1,6 +1,6 @@
-"""Judge the responses of several models, and try the judge on its controls.
+"""Judge the responses of several subjects, and test the judge on its controls.
 
-Verdicts of an earlier run whose row key still holds are kept; each distinct response is judged once.
+Verdicts of an earlier run are kept if their row key still holds; each distinct response is judged once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     options.add_argument("--output", type=Path, nargs="+", required=True, help="verdicts, a file <model>.jsonl each")
     options.add_argument("--controls", type=Path, required=True, help="the judge's answers to its controls")
     options.add_argument("--weights", type=Path, nargs="*", default=[], help="checkpoint of the judge, or receipts")
-    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, if there are any")
     arguments = options.parse_args(argv)
 
     spec = arguments.spec
@@ -50,7 +50,7 @@ def responses_by_subject(paths: Sequence[Path], models: Iterable[str]) -> dict[s
     for path in paths:
         for response in records.read(path, Response):
             if response.subject not in found:
-                raise InputError(f"{path}: response of subject '{response.subject}', which no file in --output is for.")
+                raise InputError(f"{path}: response of subject '{response.subject}', for which --output names no file.")
             found[response.subject].append(response)
     return found
 

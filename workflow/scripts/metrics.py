@@ -1,4 +1,4 @@
-"""Put all verdicts together: every metric with its interval, and each exit layer against the default layer.
+"""Compute every metric from the verdicts, with its interval, and compare each exit layer with the default layer.
 
 Reads the prompts and the verdicts of all judges; writes `metrics.csv` and `paired.csv`.
 """
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     named = verdicts["subject"].isin([subject["name"] for subject in subjects])
     verdicts = verdicts[named & verdicts["prompt_id"].isin(prompts.index)]
     if verdicts.empty:
-        raise InputError("--verdicts: none is of a model and a prompt of this experiment. Run its judge rules first.")
+        raise InputError("--verdicts: none belongs to a subject and a prompt of this experiment. Run its judge rules.")
     found = list(metrics.measures(verdicts, prompts, spec["outcome"], spec["judges"]))
     for path, table in (
         (given.output, metrics.metrics(found, subjects, spec["twins"])),

@@ -1,4 +1,4 @@
-"""Gather every number that the paper prints, each with its source, and what each figure and table shows in words."""
+"""Gather every number that the paper prints, each with its source, and the findings on figures and tables."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
     options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files")
     options.add_argument("--findings", type=Path, nargs="*", default=[], help="<figure or table>.finding.txt")
-    options.add_argument("--output", type=Path, required=True, help="numbers.json, one number a line")
+    options.add_argument("--output", type=Path, required=True, help="numbers.json, one number per line")
     arguments = options.parse_args(argv)
     sources = {
         results.name(path): str(path if results.name(path) != "probes" else path.parent) for path in arguments.inputs

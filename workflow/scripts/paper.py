@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
 
 
 def lay(folder: Path, sources: Iterable[str], run: Path) -> None:
-    """Put together what the paper reads, wherever the run is: copies of its sources, and links to results and figures.
+    """Gather what the paper reads, wherever the run is: copies of its sources, and links to results and figures.
 
-    Copies, since Typst refuses a text that is a link to outside its root.
+    Sources are copied because Typst refuses a text that is a link to somewhere outside its root.
     """
     for name in sources:
         (folder / name).parent.mkdir(exist_ok=True)
@@ -48,7 +48,7 @@ def lay(folder: Path, sources: Iterable[str], run: Path) -> None:
 def typeset(root: Path, inputs: dict[str, str]) -> bytes:
     """The PDF of the paper's text below a root; `inputs` are its `sys.inputs`. Raises InputError naming file and line.
 
-    Fonts are those in the typst wheel alone, so that a page is broken alike on every machine.
+    Only the fonts in the typst wheel are used, so that pages break alike on every machine.
     """
     try:
         return typst.compile(root / MAIN, root=root, sys_inputs=inputs, ignore_system_fonts=True, format="pdf")

@@ -1,4 +1,4 @@
-"""Probe the features of every exit layer of one model: what can be read there, and how far they drift."""
+"""Probe the features of every exit layer of one subject: what can be read there, and how far they drift."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
     )
     options.add_argument("--prompts", type=Path, nargs="*", default=[], help="prompts files; none for an organism")
     options.add_argument("--output", type=Path, required=True, help="the probes, CSV")
-    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, where there are any")
+    options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, if there are any")
     given = options.parse_args(argv)
     single_thread()
     folder = assets.resolve(given.weights) if given.weights.suffix == ".json" else given.weights.parent

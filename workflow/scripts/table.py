@@ -1,4 +1,4 @@
-"""Lay out one table as CSV; beside it the same as LaTeX (booktabs), a note for readers, and what it shows (TXT)."""
+"""Lay out one table as CSV and as LaTeX (booktabs), with a note for readers (TXT) and a finding (TXT) beside it."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from layerwise.study import loading
 
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
-    options.add_argument("--experiment", required=True, help="the one whose YAML file has the names for readers")
-    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files that it is made from")
+    options.add_argument("--experiment", required=True, help="the experiment whose YAML file gives display names")
+    options.add_argument("--inputs", type=Path, nargs="+", required=True, help="result files to read")
     options.add_argument("--output", type=Path, required=True, help="the CSV; .tex and .txt go beside it")
     arguments = options.parse_args(argv)
     module = plugins.find("report.tables", arguments.spec["table"])

@@ -1,4 +1,4 @@
-"""Train the vision encoder of an organism; the result is a plain folder of its own class (a CLIPVisionModel)."""
+"""Train the vision encoder of an organism and save it as a plain folder of its own class (a CLIPVisionModel)."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from layerwise.training.vision import train_vision
 def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
-    options.add_argument("--curve", type=Path, required=True, help="CSV of the training curve")
+    options.add_argument("--curve", type=Path, required=True, help="the training curve, CSV")
     arguments = options.parse_args(argv)
     single_thread()
     spec = arguments.spec

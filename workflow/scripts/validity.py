@@ -1,4 +1,4 @@
-"""Hold the judges against the truth where it is known, against each other, and against controls."""
+"""Compare the judges with the truth where it is known, with each other, and on controls."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
 
 
 def by_model(paths: Sequence[Path]) -> Iterator[list[Verdict]]:
-    """The verdicts of all judges on one model after the other, so that not all are in memory at once."""
+    """The verdicts of all judges, one subject at a time, so that not all are in memory at once."""
     for _, group in groupby(sorted(paths, key=lambda path: path.stem), key=lambda path: path.stem):
         yield [verdict for file in group for verdict in records.read(file, Verdict)]
 

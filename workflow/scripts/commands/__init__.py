@@ -1,1 +1,1 @@
-"""What people run, one file a command: `python workflow/scripts <command> --help`. The Makefile's targets call them."""
+"""Commands for people, one file each: `python workflow/scripts <command> --help`. The Makefile's targets call them."""

@@ -1,7 +1,7 @@
 """Write config/README.md and config/schema/: every key of every configuration file, from the models that check them.
 
 python workflow/scripts docs            writes both
-python workflow/scripts docs --check    says whether they are up to date, and writes nothing
+python workflow/scripts docs --check    checks that they are up to date, and writes nothing
 """
 
 import argparse
@@ -35,18 +35,18 @@ It names models, data sets and judges by id, and each id is one small file:
 | file | what it describes |
 | --- | --- |
 | [`config/<experiment>.yaml`](#an-experiment) | models, exit layers, data sets, judges; how responses are generated |
-| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or arms to be trained here |
+| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or arms to train here |
 | [`config/datasets/<id>.yaml`](#a-data-set) | a data set of prompts, and how it is built |
 | [`config/judges/<id>.yaml`](#a-judge) | a judge of responses |
 
-- **Ids** have small letters, digits, dots and hyphens. They appear in the names of results.
-- **`inherits: <id>`**, in any file, lays it over its neighbour: only what differs has to be written.
+- **Ids** consist of lower-case letters, digits, dots and hyphens. They appear in the names of results.
+- **`inherits: <id>`** takes every value that a file does not give from another file in the same folder.
 - **Nothing is ignored.** An unknown key, a value out of range or an id without a file stops the run before it starts,
-  and the message names the file, the key and what would do.
-- **What a change costs.** Adding an exit layer, a model, a data set or a judge runs what is new and the aggregates
-  behind it. Display names, colours, comments and the order of keys rerun nothing.
+  and the message names the file, the key and the valid values.
+- **What a change costs.** Adding an exit layer, a model, a data set or a judge runs what is new and the summaries that
+  depend on it. Display names, colours, comments and the order of keys rerun nothing.
 - `make plan EXPERIMENT=<name>` says what a run will compute, download and need.
-- Tokens never stand in these files. A gated model reads `HF_TOKEN` from the environment.
+- Never write tokens into these files. For a gated model, `HF_TOKEN` is read from the environment.
 """
 SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
     ("An experiment", config.Experiment, ["smoke.yaml"]),
@@ -60,7 +60,7 @@ SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
 ]
 PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
 PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
-# Described in a section of their own, because several files have them or because they are long.
+# Described in sections of their own, because several files use them or because they are long.
 APART = {
     "Arm": "an [arm](#an-arm)",
     "Organism": "an [organism](#an-organism)",
@@ -68,26 +68,26 @@ APART = {
     "Source": "a [source](#a-source)",
 }
 EXPERIMENT = """\
-**Arms and seeds.** `models[].arms` names [arms](#an-arm) that the model's own file declares. An arm that another one
-starts from is trained even when it is not listed; it is studied only when it is. What is studied is called
-`<id>.<arm>.s<seed>`. With `alignment_seeds` a base arm is trained once for each of `seeds`, and what starts from it
-once for each alignment seed: `s11a12` has the base arm of seed 11, and was aligned with seed 12. Where the two are
-equal it is `s11`.
+**Arms and seeds.** `models[].arms` lists [arms](#an-arm) that the model's own file declares. If one arm starts from
+another, the latter is trained even if it is not listed, but studied only if it is. A subject is called
+`<id>.<arm>.s<seed>`. With `alignment_seeds`, a base arm is trained once for each of `seeds`, and the arms that start
+from it once for each alignment seed: `s11a12` has the base arm of seed 11 and was aligned with seed 12. If the two are
+equal, it is `s11`.
 
-**Outcome.** Give `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and `outcome.harm` together. In that order
-they decide: a response is a refusal, else incoherent, else harmful, else harmless. Without `outcome.harm` the rest is
-`answered`, and nothing is called harmful.
+**Outcome.** Give either `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and, if a judge recognises harm,
+`outcome.harm`. They decide in that order: a response is a refusal; if not, incoherent; if not, harmful; if not,
+harmless. Without `outcome.harm`, the rest is `answered`, and nothing is called harmful.
 """
 ARM = """\
-Nothing is read out of an arm's name. In the files of this project a `narrow` arm learned its abilities at the default
-exit layer, and a `broad` one at exit layers drawn at random. The rest says how it was then tuned to refuse: at the
-`default` exit layer, at `random` ones, from `text` without images, or not at all (`none`).
+The name of an arm carries no meaning for the workflow. In the files of this project, a `narrow` arm learned its
+abilities at the default layer, a `broad` arm at random exit layers. The second part says how it was then tuned to
+refuse: at the `default` layer, at `random` exit layers, from `text` without images, or not at all (`none`).
 
 """
-OPTIONS = "The module's first lines say which `options` it takes: `workflow/scripts/layerwise/{}/<name>.py`.\n"
+OPTIONS = "`Options`, at the top of `workflow/scripts/layerwise/{}/<name>.py`, declares which `options` it takes.\n"
 METHODS = "".join(
     f"- `{name}` ({'starts from another arm' if said['STARTS_FROM_ARM'] else 'has no `from`'}"
-    f"{', needs a `reward`' if said['REWARDED'] else ''}) goes through the stages "
+    f"{', needs a `reward`' if said['REWARDED'] else ''}) runs the stages "
     + ", ".join(dict.fromkeys(f"`{stage}`" for stages in said["STAGES"].values() for stage in stages))
     + ".\n"
     for name in plugins.names("training.methods")
@@ -128,7 +128,7 @@ def section(title: str, settings: type[settings.Settings], examples: list[str]) 
 
 
 def rows(schema: dict, definitions: dict, prefix: str = "") -> list[tuple[str, str, str, str]]:
-    """Key, allowed values, default and description of every field; nested settings follow with dotted keys."""
+    """Key, allowed values, default and description of every field; nested settings follow, with dotted keys."""
     found = []
     for name, field in schema["properties"].items():
         key = prefix + name
@@ -143,14 +143,14 @@ def rows(schema: dict, definitions: dict, prefix: str = "") -> list[tuple[str, s
 
 
 def inner(field: dict, definitions: dict) -> tuple[dict | None, bool]:
-    """The nested settings that a field holds, if this page shows them in place, and whether it holds a list of them."""
+    """The nested settings of a field, if this page shows them in place, and whether the field holds a list of them."""
     many = field.get("type") == "array"
     reference = (field["items"] if many else field).get("$ref", "").rpartition("/")[2]
     return (None if reference in APART else definitions.get(reference)), many
 
 
 def shown(default: Any) -> str:
-    """A default as it would stand in YAML."""
+    """A default as YAML would write it."""
     if default is None or default in ({}, []):
         return "–"
     if isinstance(default, bool):
@@ -195,7 +195,7 @@ def bounds(field: dict) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """All that is written, by its path."""
+    """Every file to write, by its path."""
     found = {PAGE: page()}
     for kind in schemas.KINDS:
         text = json.dumps(schemas.schema(kind), indent=1, ensure_ascii=False)
@@ -205,7 +205,7 @@ def pages() -> dict[Path, str]:
 
 def main(argv: list[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--check", action="store_true", help="write nothing; fail when one is out of date")
+    options.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     check = options.parse_args(argv).check
     for path, text in pages().items():
         if not check:

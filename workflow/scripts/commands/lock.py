@@ -1,8 +1,8 @@
 """Write envs/*.yaml and envs/requirements.lock from the dependency groups in pyproject.toml.
 
-python workflow/scripts lock              lets pip resolve them, keeping all other locked versions (needs an index)
+python workflow/scripts lock              resolves them with pip, keeping all other locked versions (needs an index)
 python workflow/scripts lock --upgrade    takes the newest version of every package that pyproject.toml does not pin
-python workflow/scripts lock --check      says whether envs/ is up to date, and writes nothing (works offline)
+python workflow/scripts lock --check      checks that envs/ is up to date, and writes nothing (works offline)
 """
 
 import argparse
@@ -30,14 +30,16 @@ HEAD = """\
 # `make lock` writes this file. torch is named without a local version, and the packages of its CUDA build are left out,
 # so that pip takes the build that fits the machine.
 """
-# What only a CUDA build of torch brings.
+# Packages that only a CUDA build of torch needs.
 CUDA = re.compile(r"(nvidia|cuda)[-_].*|(pytorch[-_])?triton")
 
 
 def main(argv: list[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--upgrade", action="store_true", help="keep no version that pyproject.toml does not pin")
-    options.add_argument("--check", action="store_true", help="write nothing; fail when envs/ is out of date")
+    options.add_argument(
+        "--upgrade", action="store_true", help="take the newest version of whatever pyproject.toml does not pin"
+    )
+    options.add_argument("--check", action="store_true", help="write nothing; fail if envs/ is out of date")
     arguments = options.parse_args(argv)
     project = fingerprint.project()
     folder = fingerprint.PROJECT.parent / "envs"
@@ -75,15 +77,15 @@ def environment(kinds: list[str]) -> str:
 
 
 def normal(pin: str) -> str:
-    """A pin as it compares: of two spellings of a package's name, pip takes either."""
+    """A pin in normal form for comparison, since pip accepts several spellings of a package's name."""
     return pin.lower().replace("_", "-")
 
 
 def resolve(pins: Iterable[str], kept: Iterable[str]) -> list[str]:
-    """The closure of pins, exactly pinned, by name; packages of `kept` have the version there, if they are needed.
+    """The closure of pins, exactly pinned, sorted by name; packages in `kept` keep that version if they are needed.
 
     Raises:
-        InputError: pip finds no versions that fit together, or no package index.
+        InputError: pip finds no compatible versions, or no package index.
     """
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
@@ -92,8 +94,8 @@ def resolve(pins: Iterable[str], kept: Iterable[str]) -> list[str]:
         done = subprocess.run([*command, "--constraint", constraints.name, *pins], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise InputError(
-            "pip could not resolve the pins in pyproject.toml, as it says above. If a version that is kept from "
-            "envs/requirements.lock stands in the way, run: python workflow/scripts lock --upgrade"
+            "pip could not resolve the pins in pyproject.toml; see its messages above. If a version kept from "
+            "envs/requirements.lock is the cause, run: python workflow/scripts lock --upgrade"
         )
     packages = [package["metadata"] for package in json.loads(done.stdout)["install"]]
     found = {

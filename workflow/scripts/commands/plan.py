@@ -1,4 +1,4 @@
-"""Say what an experiment will compute, download and need, and what of it is done, before anything is run or fetched."""
+"""Say what an experiment will compute, download and need, and how much of it is done. Nothing is run or fetched."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,8 @@ from layerwise.study import loading
 
 def main(argv: list[str]) -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
+    options.add_argument(
+        "--experiment", default="bench", help="name of a file in config/, without .yaml (default: bench)"
+    )
     run = Run(options.parse_args(argv).experiment)
     print(plan.render(plan.plan(loading.load(run.config), Path())))

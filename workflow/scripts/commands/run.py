@@ -1,7 +1,7 @@
-"""Run an experiment from start to end: one run at a time in a folder, whatever a killed run left of locks and jobs
-removed, the time said at the end.
+"""Run an experiment from start to end, and report the time it took.
 
-Further options are passed on to snakemake.
+Only one run at a time works in a folder; locks and jobs left by a killed run are removed first. Further options are
+passed on to snakemake.
 """
 
 import argparse
@@ -18,14 +18,16 @@ import psutil
 from layerwise.jobs import failures, gpus
 from layerwise.paths import SNAKEFILE, Run
 
-# Set for all processes of a run, to the folder that it runs in.
+# Set for all processes of a run to the folder of the run.
 MARK = "LAYERWISE_RUN"
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
-    parser.add_argument("--cores", default="all", help="a number of cores, or all (the default)")
+    parser.add_argument(
+        "--experiment", default="bench", help="name of a file in config/, without .yaml (default: bench)"
+    )
+    parser.add_argument("--cores", default="all", help="number of cores, or all (the default)")
     arguments, rest = parser.parse_known_args(argv)
     run = Run(arguments.experiment)
 
@@ -35,7 +37,7 @@ def main(argv: list[str]) -> int:
     except BlockingIOError:
         lock.seek(0)
         holder = lock.read().strip() or "another process"
-        sys.exit(f"error: {holder} is running in this folder. Wait for it, or stop it; nothing was changed.")
+        sys.exit(f"error: {holder} is running in this folder. Wait for it or stop it; nothing was changed.")
     lock.truncate(0)
     lock.write(f"process {os.getpid()} (make, experiment {run.experiment})")
     lock.flush()
@@ -46,12 +48,12 @@ def main(argv: list[str]) -> int:
     command += ["--config", f"experiment={run.experiment}"]
     if any(Path(".snakemake", "locks").glob("*")):
         if other := snakemake_here():
-            sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it, or stop it.")
-        print("A former run was stopped before its end; going on from where it was.", flush=True)
+            sys.exit(f"error: process {other}, a snakemake, is running in this folder. Wait for it or stop it.")
+        print("An earlier run was interrupted; resuming where it stopped.", flush=True)
         unlocked = subprocess.run([*command, "--unlock", "--quiet"], capture_output=True, text=True)
         if unlocked.returncode:
             sys.exit(unlocked.stderr)
-    # Snakemake takes a resource that nobody limits for endless.
+    # Snakemake treats a resource without a limit as unlimited.
     limits = ["--resources", f"gpu={len(there)}"] if (there := gpus.visible()) else []
     failures.try_again(Path(run.results))
     started = time.monotonic()
@@ -64,7 +66,7 @@ def main(argv: list[str]) -> int:
 
 
 def end_orphans() -> None:
-    """End the jobs that a run left when it was killed: they would write what this run makes anew. Rows are kept."""
+    """End the jobs that a killed run left behind: they would write files that this run also writes. Rows are kept."""
     orphans = [
         process
         for process in psutil.process_iter(["environ", "create_time"])

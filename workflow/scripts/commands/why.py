@@ -1,7 +1,7 @@
-"""Say why a number, a figure or any other result is what it is: every file on the way to it, back to the raw inputs.
+"""Trace a number, a figure or any other result through every file on the way to it, back to the raw inputs.
 
-Of each step: the rule, its files with their sha256, when it ran and for how long, and its spec, which is all that
-decides its result. What was changed since the next step read it is marked, and then the exit status is 1.
+For each step: the rule, its files with their sha256, when it ran and for how long, and its spec, which holds everything
+that decides its result. Files that changed after the next step read them are marked, and the exit status is then 1.
 
   why.py asr.broad-default.world-deep.layer-03      a key of numbers.json
   why.py refusal-and-harm                               a figure, a table or another file, by name or path
@@ -33,14 +33,14 @@ CODE = ("code", "pins")
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", help="a key of numbers.json, or a result file by name or path")
-    parser.add_argument("--experiment", default="bench", help="an experiment that was run (default: bench)")
-    parser.add_argument("--full", action="store_true", help="every file, whole checksums, whole specs, the commands")
+    parser.add_argument("--experiment", default="bench", help="a finished experiment (default: bench)")
+    parser.add_argument("--full", action="store_true", help="show every file, full checksums, full specs, the commands")
     arguments = parser.parse_args(argv)
     made = provenance.jobs(Path())
     run = Run(arguments.experiment)
     if run.numbers not in made:
         raise InputError(
-            f"'{arguments.experiment}' has no numbers yet, or .snakemake was removed, which says how they were made. "
+            f"'{arguments.experiment}' has no numbers yet, or .snakemake, the record of how they were made, is gone. "
             f"Run: make reproduce EXPERIMENT={arguments.experiment}"
         )
     values = json.loads(Path(run.numbers).read_text(encoding="utf-8"))
@@ -55,12 +55,12 @@ def main(argv: list[str]) -> int:
         print("\n".join(["", *told([step for step in steps if step.rule == rule], arguments.full)]))
     print("\n".join(["", *again(job, arguments.experiment)]))
     broken = list(changed(steps))
-    print("\n".join(["", *broken] if broken else ["", "Every file is still as it was when the next step read it."]))
+    print("\n".join(["", *broken] if broken else ["", "No file has changed since the next step read it."]))
     return 1 if broken else 0
 
 
 def of_number(key: str, number: Mapping, job: Job) -> tuple[list[str], Job, Sequence[Choice]]:
-    """What is said first of a number, the job that wrote it, reading only what it is from, and what it is about."""
+    """The first lines on a number; the job that wrote it, cut down to the inputs it used; and what it is about."""
     limits = f"   [{number['low']}, {number['high']}]" if number["low"] is not None else ""
     n = f"   n = {number['n']}" if number["n"] is not None else ""
     head = wrapped(f"{key} = {number['text']}", "")
@@ -79,29 +79,29 @@ def of_number(key: str, number: Mapping, job: Job) -> tuple[list[str], Job, Sequ
                 *wrapped(", ".join(f"{k} {v}" for k, v in row.items() if v), "    "),
             ]
             if row.get("seed") == "all":
-                head += ["  a mean over seeds, of the lines:", *(f"    {text}" for text in of_seeds(place, row))]
+                head += ["  the mean over seeds of these lines:", *(f"    {text}" for text in of_seeds(place, row))]
     if number["source"] == "spec":
-        head.append("  from the settings of the run, in the spec below")
+        head.append("  from the settings of the run; see the spec below")
     return head, replace(job, inputs=tuple(inputs)), about or own_subject(key, inputs)
 
 
 def comes_from(path: str, place: str) -> bool:
-    """Whether an input is what a number calls its source: a file, a folder, or a frame's name."""
+    """Whether an input is what a number names as its source: a file, a folder, or a frame."""
     return path == place or str(Path(path).parent) == place or results.name(Path(path)) == Path(place).stem
 
 
 def own_subject(key: str, paths: Iterable[str]) -> list[Choice]:
-    """Of files that are named after subjects, the one that a key names."""
+    """Among files named after subjects, the one that a key names."""
     known = frozenset(Path(path).stem for path in paths)
     wanted = frozenset(name for name in known if f".{name}." in f".{key}.")
     return [Choice(wanted, known)] if wanted else []
 
 
 def row_of(path: str, line: int) -> dict[str, str]:
-    """One line of a table, by column; line 1 is the head."""
+    """One line of a table, by column; line 1 is the header."""
     rows = table(path)
     if not 2 <= line <= len(rows) + 1:
-        raise InputError(f"{path} has no line {line}: numbers.json is older than it. Run: make reproduce")
+        raise InputError(f"{path} has no line {line}: numbers.json is out of date. Run: make reproduce")
     return rows[line - 2]
 
 
@@ -111,7 +111,7 @@ def table(path: str) -> list[dict[str, str]]:
 
 
 def of_seeds(path: str, mean: Mapping[str, str]) -> Iterator[str]:
-    """The rows that a row with seed `all` is the mean of."""
+    """The rows whose mean is the row with seed `all`."""
     own = {"seed", "value", "low", "high", "n"}
     for line, row in enumerate(table(path), 2):
         if row["seed"] != "all" and all(row[column] == mean[column] for column in row if column not in own):
@@ -122,22 +122,26 @@ def of_seeds(path: str, mean: Mapping[str, str]) -> Iterator[str]:
 def of_file(
     name: str, made: Mapping[str, Job], numbers: Mapping, experiment: str
 ) -> tuple[list[str], Job, Sequence[Choice]]:
-    """The same of a result file, found by its path, the end of it, or its name without the suffix."""
+    """The same for a result file, found by its path, the end of its path, or its name without suffix."""
     found = [path for path in made if name in names(path, experiment)]
     if not found:
         known = dict.fromkeys([*numbers, *(short for path in made for short in names(path, experiment))])
         near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-        say = f" Closest: {', '.join(near)}." if near else " Keys stand in numbers.json, files in results and figures."
-        raise InputError(f"there is no number and no result called '{name}'.{say}")
+        say = (
+            f" Closest: {', '.join(near)}."
+            if near
+            else " numbers.json lists the keys; files are in results and figures."
+        )
+        raise InputError(f"no number and no result is called '{name}'.{say}")
     jobs = {made[path]: path for path in sorted(found, reverse=True)}
     if len(jobs) > 1:
-        raise InputError(f"'{name}' is the name of several results. Say which: {', '.join(sorted(jobs.values()))}.")
+        raise InputError(f"several results are called '{name}'. Choose one: {', '.join(sorted(jobs.values()))}.")
     (job,) = jobs
     return wrapped(", ".join(sorted(found)), ""), job, ()
 
 
 def names(path: str, experiment: str) -> set[str]:
-    """What a file may be called: every end of its path, with its suffix or without, with the experiment or without."""
+    """The names that a file answers to: every end of its path, with or without suffix, with or without experiment."""
     parts = Path(path).parts
     short = [part for part in parts if part != experiment]
     ends = {"/".join(whole[start:]) for whole in (parts, short) for start in range(len(whole))}
@@ -145,7 +149,7 @@ def names(path: str, experiment: str) -> set[str]:
 
 
 def told(steps: Sequence[Job], full: bool) -> Iterator[str]:
-    """What the jobs of one rule made, from what, when and how."""
+    """What the jobs of one rule made, from which files, when and how."""
     first, last = min(step.started for step in steps), max(step.ended for step in steps)
     begin, end = (datetime.fromtimestamp(time, UTC) for time in (first, last))
     jobs = "" if len(steps) == 1 else f", {len(steps)} jobs"
@@ -165,7 +169,7 @@ def told(steps: Sequence[Job], full: bool) -> Iterator[str]:
 
 
 def spec_of(text: str, job: Job, full: bool) -> Iterator[str]:
-    """A spec, in a line or two or whole."""
+    """A spec, in full or in a line or two."""
     if full:
         yield from textwrap.indent(json.dumps(job.spec, indent=1, ensure_ascii=False), "    ").splitlines()
         return
@@ -191,7 +195,7 @@ def listed(paths: Collection[str], full: bool, folder: Path = Path()) -> Iterato
 
 
 def changed(steps: Sequence[Job]) -> Iterator[str]:
-    """What is not any more what the next step read."""
+    """Files that have changed since the next step read them."""
     for step in steps:
         read = [(Path(), path, step.read.get(path)) for path in step.inputs]
         for folder, path, checksum in read + [(ROOT, path, checksum) for path, checksum in step.sources.items()]:
@@ -202,10 +206,10 @@ def changed(steps: Sequence[Job]) -> Iterator[str]:
 
 
 def again(job: Job, experiment: str) -> Iterator[str]:
-    """The commands that make it again."""
+    """The commands that make a result again."""
     snakemake = f"  .venv/bin/snakemake --config experiment={experiment}"
     target = shlex.quote(job.outputs[0])
-    yield "Again, where anything that decides it has changed; this step; from nothing:"
+    yield "To make it again (whatever has changed; only this step; everything from scratch):"
     yield f"  make reproduce EXPERIMENT={experiment}"
     yield f"{snakemake} --force {target}"
     yield f"{snakemake} --forceall {target}"

@@ -1,4 +1,4 @@
-"""Say why each job would run again: which setting, pin, module of the code or file has changed. Nothing is run.
+"""Say why each job would run again: the setting, pin, code module or file that has changed. Nothing is run.
 
 Jobs of one rule with the same reasons share a line.
 """
@@ -29,15 +29,17 @@ from layerwise.runs.reruns import Planned
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiment", default="bench", help="an experiment file's name in config/ (default: bench)")
-    parser.add_argument("--full", action="store_true", help="each job on a line of its own, every reason, whole values")
+    parser.add_argument(
+        "--experiment", default="bench", help="name of a file in config/, without .yaml (default: bench)"
+    )
+    parser.add_argument("--full", action="store_true", help="show one line per job, every reason, full values")
     arguments = parser.parse_args(argv)
     here = Path()
     print("\n".join(reruns.explain(planned(Run(arguments.experiment)), provenance.jobs(here), here, arguments.full)))
 
 
 class LogHandler(LogHandlerBase):
-    """Makes this module a logger plugin of Snakemake: it keeps what would be logged, and prints nothing."""
+    """Makes this module a logger plugin for Snakemake, which keeps log records instead of printing them."""
 
     writes_to_stream = True  # in place of Snakemake's own lines
     writes_to_file = False
@@ -53,13 +55,13 @@ class LogHandler(LogHandlerBase):
 def planned(run: Run) -> list[Planned]:
     """The jobs that the command `run` would run in this folder.
 
-    Raises InputError with Snakemake's own words where it cannot plan.
+    Raises InputError with Snakemake's own message if it cannot plan.
     """
     LoggerPluginRegistry().register_plugin("listener", sys.modules[__name__])
     command = ["--snakefile", str(SNAKEFILE), "--dry-run", "--logger", "listener"]
     command += ["--config", f"experiment={run.experiment}"]
     remarks = io.StringIO()  # printed before a plugin listens, such as which profile is used
-    # A run lets its failed cells be tried again before it plans.
+    # A run sets its failed cells aside for another try before it plans.
     if failed := failures.failed_cells(Path(run.results)):
         command += ["--forcerun", *map(str, failed)]
     try:

@@ -1,4 +1,4 @@
-"""What is known of the models trained here, by model, arm and seed: metrics by exit layer, probes, the cue's onset."""
+"""What is known about models trained here, by model, arm and seed: metrics by exit layer, probes, the cue's onset."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ from layerwise.vocabulary import DEFAULT
 
 
 class NotTested(Exception):
-    """What a prediction speaks of is not there; the text says what."""
+    """Something that a prediction is about is missing; the text says what."""
 
 
 class Evidence:
-    """Metrics and probes of models that were trained here, looked up by model, arm and seed (as text)."""
+    """Metrics and probes of models trained here, looked up by model, arm and seed (as text)."""
 
     def __init__(
         self, metrics: pd.DataFrame, probes: pd.DataFrame, subjects: list[dict], cues: dict[str, str | None]
     ) -> None:
-        """`cues` has the cue of each data set but the controls: deep, shallow, text, none; None in the real world."""
+        """`cues` has the cue of each data set except controls: deep, shallow, text, none; None outside the world."""
         listed = results.subjects(subjects)
         self.subjects = listed[listed["arm"].ne("") & listed["weights_of"].isna()]
         is_organism = self.subjects["frozen_blocks"].notna()
@@ -28,17 +28,17 @@ class Evidence:
         self.probes = probes.merge(listed[["name", "model", "seed"]], left_on="subject", right_on="name")
 
     def at(self, model: str, arm: str, seed: str, metric: str) -> pd.DataFrame:
-        """The rows of a metric, on all data sets but the controls."""
+        """The rows of a metric, on all data sets except controls."""
         rows = self.metrics[self.metrics["dataset"].isin(list(self.cues)) & (self.metrics["metric"] == metric)]
         return rows[(rows["model"] == model) & (rows["arm"] == arm) & (rows["seed"] == seed)]
 
     def probe(self, model: str, seed: str, probe: str) -> pd.DataFrame:
-        """A probe's rows, one an exit layer: the encoder is the same in all arms of one model and seed."""
+        """A probe's rows, one per exit layer; all arms of a model and seed share the encoder."""
         rows = self.probes[(self.probes["model"] == model) & (self.probes["seed"] == seed)]
         return rows[rows["probe"] == probe].drop_duplicates("layer")
 
     def curve(self, model: str, arm: str, seed: str, metric: str, cue: str) -> pd.Series:
-        """A metric by exit layer on the data set of a cue. Raises NotTested where a planned exit has no result."""
+        """A metric by exit layer on the data set with a cue. Raises NotTested if a planned exit has no result."""
         layers = self._planned(model, arm, seed)
         dataset = next((dataset for dataset, hidden in self.cues.items() if hidden == cue), None)
         if dataset is None:

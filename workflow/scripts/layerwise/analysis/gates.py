@@ -1,4 +1,4 @@
-"""Is a model trained here able? What it must do at its default exit layer before any verdict on it is read."""
+"""Ability gates: what a model trained here must do at its default layer before predictions read its numbers."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ COLUMNS = [
     *("subject", "model", "arm", "seed", "gate", "dataset", "layer"),
     *("value", "low", "high", "n", "threshold", "passed"),
 ]
-# Gates of probes: name, probe, exit layer (None: the default one), whether the threshold is a lower one. At exit 1 the
-# deep cue must not be readable yet.
+# Gates on probes: name, probe, exit layer (None: the default layer), whether the threshold is a lower limit. At exit 1
+# the deep cue must not be readable yet.
 PROBED = (
     ("item_probe", "item", None, True),
     ("deep_probe", "deep", None, True),
@@ -20,9 +20,10 @@ PROBED = (
 
 
 def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFrame:
-    """Each gate of each model, with the columns of `gates.csv`; `passed` is empty where it could not be tried.
+    """Each gate of each model, with the columns of `gates.csv`; `passed` is empty if a gate could not be tried.
 
-    `thresholds` is the experiment's `gates`. Refusals are asked of the `aligned` arms alone, probes of organisms alone.
+    `thresholds` is the experiment's `gates`. Gates on refusals apply only to the `aligned` arms, on probes to
+    organisms.
     """
     rows = []
     for subject in evidence.subjects.itertuples():
@@ -42,7 +43,7 @@ def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFr
 
 
 def _gate(subject: Any, gate: str, found: pd.DataFrame, layer: int, threshold: float, at_least: bool) -> list[dict]:
-    """One gate's rows: one for each data set that has the value, or one without a value."""
+    """One gate's rows: one for each data set with a value, or a single row without a value."""
     about = {"subject": subject.name, "model": subject.model, "arm": subject.arm, "seed": subject.seed}
     about |= {"gate": gate, "layer": layer, "threshold": threshold, "dataset": ""}
     rows = []

@@ -1,4 +1,4 @@
-"""What a judge is worth by responses that people have labelled: shares with intervals, for both halves and for all."""
+"""How well a judge agrees with people's labels: shares with intervals, for both halves and for all responses."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,8 +14,8 @@ HALVES = ("all", "train", "test")
 def rows(judge: str, said: Sequence[str], labels: Sequence[str], texts: Sequence[str], halves: Sequence[str]) -> list:
     """The rows of one judge, with the columns COLUMNS; `said` are its labels of the responses `texts`.
 
-    `recall_declined` leaves out refusals whose very words are labelled an answer elsewhere: to another request.
-    `majority` is the accuracy of who always gives the commoner label. NaN where there is nothing to take a share of.
+    `recall_declined` leaves out refusals whose exact words are labelled an answer to another request. `majority` is the
+    accuracy of always giving the more common label. Shares of nothing are NaN.
     """
     given, true = np.asarray(said) == REFUSAL, np.asarray(labels) == REFUSAL
     elsewhere = {text for text, label in zip(texts, labels, strict=True) if label == ANSWER}

@@ -1,4 +1,4 @@
-"""What judges are worth: against the truth where there is one, against each other, and on their controls.
+"""How good judges are: compared with the truth where it is known, with each other, and on controls.
 
 Two judges are compared on a *claim*, an outcome that both can name, as their files declare: a guard's `unsafe` and
 Detoxify's `toxic` both claim `harmful`; the truth judge names all four outcomes. Judges without a common claim are not
@@ -24,7 +24,7 @@ PAIR = ["first", "second", "layer", "cluster", "label", "other", "n"]
 
 
 def shared_claims(claims: Claims) -> dict[tuple[str, str], list[str]]:
-    """The outcomes that both judges of a pair can name, for each pair that has some."""
+    """The outcomes that both judges of a pair can name, for each pair that shares any."""
     shared = {}
     for pair in combinations(claims, 2):
         both = set.intersection(*(set(claims[judge].values()) for judge in pair))
@@ -36,8 +36,8 @@ def shared_claims(claims: Claims) -> dict[tuple[str, str], list[str]]:
 def pair_counts(verdicts: Iterable[Sequence[Verdict]], claims: Claims, clusters: Mapping[str, str]) -> pd.DataFrame:
     """How often two judges gave two labels to the same response, by exit layer and cluster: the columns PAIR.
 
-    Each item of `verdicts` holds all verdicts on one model; `clusters` has the cluster of each prompt id. Only pairs
-    that share a claim are there, `first` before `second` in `claims`.
+    Each item of `verdicts` holds all verdicts on one subject; `clusters` has the cluster of each prompt id. Only pairs
+    that share a claim are included, with `first` before `second` in `claims`.
     """
     counts: Counter[tuple] = Counter()
     pairs = shared_claims(claims)
@@ -60,10 +60,10 @@ def against_truth(
 ) -> pd.DataFrame:
     """Each judge's confusion matrix with the truth judge, its precision and its recall: the columns VALIDITY.
 
-    One set of rows an exit layer, and one over all of them with an empty `layer`. A `count` row is a cell of the
-    matrix; `precision` is the share of responses given `label` that truly are `truth`, `recall` the share of those
-    that truly are `truth` given `label`, both with Wilson's interval for the effective number of responses, and NaN
-    where there are none. `labels` has what each judge may say.
+    There is one set of rows per exit layer, and one over all layers with an empty `layer`. A `count` row is an entry of
+    the matrix. `precision` is the share of the responses given `label` that truly are `truth`, `recall` the share of
+    those that truly are `truth` that are given `label`; both have Wilson's interval for the effective number of
+    responses, and are NaN if there are none. `labels` lists what each judge may say.
     """
     rows: list[tuple] = []
     if truth is None:
@@ -88,10 +88,10 @@ def against_truth(
 
 
 def agreement(counts: pd.DataFrame, claims: Claims) -> pd.DataFrame:
-    """How far judges agree on each claim that they share: the columns AGREEMENT, layers as in `against_truth`.
+    """How far judges agree on each claim they share: the columns AGREEMENT, layers as in `against_truth`.
 
-    `agreement` is the share of responses that both or neither give the claim to, `kappa` Cohen's kappa of the same
-    (NaN where neither judge ever decides differently). The interval of kappa takes responses as independent.
+    `agreement` is the share of responses on which both judges make the claim or neither does, `kappa` is Cohen's kappa
+    (NaN if both judges always give the same answer). The interval of kappa treats responses as independent.
     """
     rows = []
     for (first, second), outcomes in shared_claims(claims).items():
@@ -108,10 +108,10 @@ def agreement(counts: pd.DataFrame, claims: Claims) -> pd.DataFrame:
 
 
 def controls(tried: Iterable[Control], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """What each judge says of each control: the columns CONTROLS.
+    """What each judge says about each control: the columns CONTROLS.
 
-    `share` is the share of control responses given `label`, with Wilson's interval; `score` is their mean score, for
-    a judge that has one. What several jobs tried alike counts once.
+    `share` is the share of control responses given `label`, with Wilson's interval; `score` is their mean score, for a
+    judge that gives one. Controls that several jobs repeated count once.
     """
     table = pd.DataFrame(list(dict.fromkeys(tried)), columns=["judge", "control", "prompt_id", "label", "score"])
     rows = []
@@ -126,7 +126,7 @@ def controls(tried: Iterable[Control], labels: Mapping[str, Sequence[str]]) -> p
 
 
 def _oriented(counts: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """The counts of one pair of judges, `label` being the first one's."""
+    """The counts of one pair of judges, with the first judge's label in `label`."""
     swapped = counts[(counts["first"] == second) & (counts["second"] == first)]
     straight = counts[(counts["first"] == first) & (counts["second"] == second)]
     return pd.concat([straight, swapped.rename(columns={"label": "other", "other": "label"})])
@@ -137,7 +137,7 @@ def _by_layer(counts: pd.DataFrame) -> list[tuple[int | None, pd.DataFrame]]:
 
 
 def _share(cell: pd.DataFrame, hit: pd.Series) -> tuple[float, float, float, int]:
-    """The share of counted responses that are a hit, its interval, and the number of responses."""
+    """The share of hits among the counted responses, its interval, and the number of responses."""
     if cell.empty:
         return np.nan, np.nan, np.nan, 0
     clusters = cell.assign(hit=cell.n * hit).groupby("cluster")[["hit", "n"]].sum()

@@ -1,7 +1,7 @@
-"""Each exit layer against the default layer of the same model, prompt by prompt.
+"""Each exit layer compared with the default layer of the same subject, prompt by prompt.
 
-The one comparison that a reader of the study wants: is this layer less safe than the one that was aligned, and by how
-much? The same prompts are answered at both, so the comparison is paired.
+This answers the study's main question: is a layer less safe than the one that was aligned, and by how much? The same
+prompts are answered at both, so the comparison is paired.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ METRICS = ("refusal", "asr", "answered", "vqa_accuracy")
 
 
 def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
-    """Each exit layer against the default layer of the same model, with the columns of `paired.csv`.
+    """Each exit layer compared with the default layer of the same subject, with the columns of `paired.csv`.
 
-    `difference` is the share at this layer less the share at the default layer, over the n prompts answered at both;
-    b prompts are positive at this layer alone, c at the default layer alone. `p` is the exact McNemar test's, `p_holm`
-    is corrected over the layers of one model × data set × metric. What has a score counts by its label. Where no model
-    has another layer than the default one, there is nothing to compare, and no row.
+    `difference` is the share at this layer minus the share at the default layer, over the n prompts answered at both; b
+    prompts are positive only at this layer, c only at the default layer. `p` comes from the exact McNemar test,
+    `p_holm` is corrected over the layers of one model × data set × metric. Metrics with a score are compared by label.
+    If no subject has a layer other than the default one, there are no rows.
     """
     default = {subject["name"]: subject["default_layer"] for subject in subjects}
     parts = [

@@ -1,10 +1,11 @@
-"""What can be read from features, by linear probes, and how far features of one exit layer lie from another's.
+"""Linear probes, which show what can be read from features, and drift, the distance of features between exit layers.
 
 A probe is fitted on training images and scored on others, with its interval. Probes of a cue are logistic regressions
-on the mean over an image's cells, scored by AUC: a sum over cells of what each shows by itself reaches 64 % accuracy
-on the relation of two marks without knowing anything of it, but no AUC. The probe of the item is a ridge regression
-on all cells side by side (least squares on the classes' indicators, in closed form): 1,600 numbers an image make a
-logistic regression slow, and where one cell holds the item a mean over 25 of them drowns it.
+on the mean over an image's cells, scored by AUC, because a sum over cells of what each shows by itself reaches 64 %
+accuracy on the relation of two marks without knowing anything about it, but no AUC above chance. The probe of the item
+is a ridge regression on all cells side by side (least squares on the classes' indicators, in closed form), because
+1,600 numbers per image make a logistic regression slow, and because one cell holds the item, which a mean over 25
+drowns out.
 
 Shapes: N images, P cells (patches), D width, L layers.
 """
@@ -62,8 +63,8 @@ def class_probe(train: np.ndarray, label: np.ndarray, test: np.ndarray, test_lab
 def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.ndarray, np.ndarray]:
     """How far each layer's features lie from the default layer's, image by image: two arrays (N, L), layers ascending.
 
-    `features` has one (tokens, width) tensor an image at each layer. The first array is the cosine of a token with the
-    same token at the default layer, mean over tokens; the second the ratio of the norms of all tokens together.
+    `features` has one (tokens, width) tensor per image at each layer. The first array is the cosine of each token with
+    the same token at the default layer, averaged over tokens; the second is the ratio of the norms of all tokens.
     """
     cosines, ratios = [], []
     for layer in sorted(features):
@@ -76,7 +77,7 @@ def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.nd
 def mean_over_images(values: np.ndarray) -> list[Interval[float]]:
     """Each column's mean over the rows (images) of (N, L) values, bootstrapped over images.
 
-    A column that is the same in all images (the default layer, against itself) is known exactly. Of a single image
+    A column that is equal in all images (the default layer compared with itself) is known exactly. Of a single image
     there are no limits (NaN): it says nothing of others.
     """
     if len(values) == 1:

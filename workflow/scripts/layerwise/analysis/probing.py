@@ -1,4 +1,4 @@
-"""The probes of every exit layer of one model: what can be read from its features, and how far they drift.
+"""The probes of every exit layer of one subject: what can be read from its features, and how far they drift.
 
 An organism is probed on fresh images of the synthetic world: the two cues, the item, and the drift of its projected
 features. A published model has no known cues; its drift is measured on the images of the prompts.
@@ -30,7 +30,7 @@ BATCH = 64  # the fastest on a CPU
 
 
 def probe(family: Family, spec: dict, prompts: Sequence[Path]) -> pd.DataFrame:
-    """All probes of a model, with the columns COLUMNS; `prompts` are read for a published one alone."""
+    """All probes of a subject, with the columns COLUMNS; `prompts` are read only for a published model."""
     with torch.inference_mode():
         rows = list(of_organism(family, spec) if spec["organism"] else on_prompts(family, spec, prompts))
     return pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)
@@ -74,7 +74,7 @@ class Seen:
 
 
 def on_prompts(family: Family, spec: dict, prompts: Sequence[Path]) -> Iterator[tuple]:
-    """The rows of any other model: its drift on the first images of the prompts; none where no prompt has one."""
+    """The rows of any other model: its drift on the first images of the prompts; none if no prompt has an image."""
     paths = {
         prompt.image_sha256: folder / prompt.image
         for prompt, folder in read_prompts(prompts)

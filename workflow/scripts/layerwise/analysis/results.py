@@ -1,7 +1,7 @@
-"""The tidy result files as frames of one set of types, and the part of them that a figure, a table or the paper shows.
+"""The tidy result files as frames with fixed types, and the parts of them that figures, tables and the paper show.
 
-A *series* is a model and an arm (empty for published models); it has one row a seed, and where there are several
-seeds one more with seed `all`, their mean.
+A *series* is a model and an arm (empty for published models); it has one row per seed and, if there are several seeds,
+one more with seed `all`, their mean.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ TEXT = dict.fromkeys(
     + ("prediction", "statement", "quantity", "outcome", "detail", "half"),
     str,
 )
-ONSET = 0.75  # the AUC of its probe from which on a cue counts as readable
+ONSET = 0.75  # from this AUC of its probe on, a cue counts as readable
 SERIES = ["model", "arm"]
 
 
@@ -39,7 +39,7 @@ def read(paths: Iterable[Path]) -> dict[str, pd.DataFrame]:
 
 
 def name(path: Path) -> str:
-    """What a result file is called among frames."""
+    """The name of a result file among frames."""
     return "probes" if path.parent.name == "probes" else path.stem
 
 
@@ -84,7 +84,7 @@ def doses(listed: pd.DataFrame) -> pd.DataFrame:
     extra = organisms[~organisms["name"].isin(studied(listed)["name"])]
     if extra.empty:
         raise InputError(
-            "no dose and response here: it needs organisms of other `frozen_blocks` in fewer arms than the main one. "
+            "no dose and response here: it needs organisms with other `frozen_blocks` in fewer arms than the main one. "
             "Add some under 'models' (config/bench.yaml shows how), or do not ask for it."
         )
     compared = listed[listed["arm"].isin(extra["arm"]) & listed["seed"].isin(extra["seed"])]
@@ -92,6 +92,6 @@ def doses(listed: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_exit(rows: pd.DataFrame, threshold: float) -> int | None:
-    """The first exit layer whose value reaches a threshold; None where none does."""
+    """The first exit layer whose value reaches a threshold; None if no layer's does."""
     reached = rows.loc[rows["value"] >= threshold, "layer"]
     return None if reached.empty else int(reached.min())

@@ -1,6 +1,6 @@
-"""The statistics of the study: which interval and which test, chosen once.
+"""The statistics of the study: intervals and tests, chosen once.
 
-| of what | how |
+| quantity | method |
 | --- | --- |
 | a share | Wilson's interval (Wilson 1927) |
 | a mean, or a mean over exit layers | bootstrap over clusters, percentile interval; of fewer than ten, Wilson's |
@@ -10,10 +10,10 @@
 | many such tests | Holm's correction |
 | two judges of the same responses | Cohen's kappa |
 
-A cluster is what repeats: a twin pair, a behaviour, an image. Where a cluster holds several prompts, these are not
-independent, so the intervals for shares count each cell's `effective_size` instead of its prompts (Kish 1965;
-Korn & Graubard 1998). With one prompt a cluster the effective size is the number of prompts, and the intervals are
-the textbook ones. All intervals cover 95 %.
+A cluster is what repeats: a twin pair, a behaviour, an image. The prompts of a cluster are not independent, so the
+intervals for shares use each cell's `effective_size` instead of its number of prompts (Kish 1965; Korn & Graubard
+1998). With one prompt per cluster, the effective size is the number of prompts, and the intervals are the textbook
+ones. All intervals cover 95 %.
 """
 
 from functools import lru_cache
@@ -27,7 +27,7 @@ from statsmodels.stats.proportion import proportion_confint
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 SEED = 20240411
-FEW = 10  # clusters, below which a bootstrap's interval is too narrow
+FEW = 10  # with fewer clusters, a bootstrap's interval is too narrow
 Z = norm.ppf(0.5 + CONFIDENCE / 2)
 
 
@@ -45,18 +45,18 @@ class Interval(NamedTuple, Generic[Number]):
 def wilson(share: Number, n: Number) -> Interval[Number]:
     """A share with Wilson's score interval. `n` need not be whole: it may be an effective size.
 
-    Also valid, and then too wide, for the mean of scores in [0, 1]: of all of these a 0/1 score varies most.
+    Also valid, but too wide, for the mean of scores in [0, 1], since a 0/1 score varies most of all.
     """
     low, high = proportion_confint(np.multiply(share, n), n, alpha=1 - CONFIDENCE, method="wilson")
     return Interval(share, np.clip(low, 0, share), np.clip(high, share, 1))
 
 
 def effective_size(totals: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """How many independent prompts a cell is worth: prompts / design effect, at most the prompts.
+    """The number of independent prompts that a cell is worth: prompts / design effect, at most its prompts.
 
-    `totals` and `counts` have one row a cluster (sum of its values, number of them) and one column a cell; `squares`
-    is each cell's sum of squared values. Where all values are equal they say nothing of how alike a cluster is; the
-    number of clusters is returned, which is safe.
+    `totals` and `counts` have one row per cluster (sum and number of its values) and one column per cell; `squares` is
+    each cell's sum of squared values. If all values are equal, they do not tell how similar the prompts of a cluster
+    are; then the number of clusters is returned, which is safe.
     """
     n, clusters = counts.sum(0), np.count_nonzero(counts, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -78,9 +78,9 @@ def resamples(clusters: int) -> np.ndarray:
 def bootstrap_means(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Each column's mean in each bootstrap resample of the clusters (the rows): shape (RESAMPLES, columns).
 
-    All columns see the same resamples, so a function of several columns can be bootstrapped from the result.
-    (scipy.stats.bootstrap draws them anew for each statistic: a thousand times slower here, and equal in law.)
-    A column that has no value in a resample is NaN there.
+    All columns share the resamples, so a function of several columns can be bootstrapped from the result.
+    (scipy.stats.bootstrap draws them anew for each statistic: equal in distribution, but a thousand times slower here.)
+    A column without values in a resample is NaN there.
     """
     drawn = resamples(len(totals))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,7 +90,7 @@ def bootstrap_means(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def mean_over_columns(totals: np.ndarray, counts: np.ndarray) -> tuple[float, np.ndarray]:
     """The mean over the columns (exit layers) of each column's mean, and the same in each bootstrap resample.
 
-    Columns without any value are left out.
+    Columns without values are left out.
     """
     there = counts.sum(0) > 0
     totals, counts = totals[:, there], counts[:, there]
@@ -100,7 +100,7 @@ def mean_over_columns(totals: np.ndarray, counts: np.ndarray) -> tuple[float, np
 def percentile_interval(value: float, resampled: np.ndarray) -> Interval[float] | None:
     """An estimate with the percentiles of its bootstrap resamples.
 
-    None where all resamples are equal: there the bootstrap is blind, and would say that 20 refusals of 20 prove 100 %.
+    None if all resamples are equal: then the bootstrap is blind, and would say that 20 refusals in 20 prove 100 %.
     """
     if np.ptp(resampled) < 1e-12:
         return None
@@ -145,7 +145,7 @@ def paired_difference(
     one, two = wilson((both + first) / n, n), wilson((both + second) / n, n)
     neither = n - both - first - second
     excess = both * neither - first * second
-    # Newcombe's correction: a positive correlation is trusted only beyond half a prompt.
+    # Newcombe's correction: a positive correlation counts only beyond half a prompt.
     excess = np.where(excess > 0, np.maximum(excess - n / 2, 0), excess)
     product = (both + first) * (second + neither) * (both + second) * (first + neither)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -163,8 +163,8 @@ def paired_difference(
 def mcnemar(differences: np.ndarray) -> float:
     """The two-sided p of the exact McNemar test, from each cluster's (positive first only) − (positive second only).
 
-    Under the hypothesis of no difference a cluster's two sides could be exchanged, all its prompts together. With
-    one prompt a cluster this is the textbook test; else it is the exact sign-flip test of the clusters' differences.
+    Under the null hypothesis, the two sides of a cluster are exchangeable, for all its prompts together. With one
+    prompt per cluster this is the textbook test; otherwise it is the exact sign-flip test on the clusters' differences.
     """
     sizes = np.abs(np.asarray(differences, int))
     sizes = sizes[sizes > 0]
@@ -172,7 +172,7 @@ def mcnemar(differences: np.ndarray) -> float:
         return 1.0
     if sizes.max() == 1:
         return float(binomtest(int((np.asarray(differences) > 0).sum()), len(sizes)).pvalue)
-    # The distribution of the sum of ±sizes, one cluster after another; index i stands for the sum i − total.
+    # The distribution of the sum of ±sizes, one cluster after another; index i is the sum i − total.
     total = int(sizes.sum())
     chance = np.zeros(2 * total + 1)
     chance[total] = 1.0
@@ -183,7 +183,7 @@ def mcnemar(differences: np.ndarray) -> float:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p values corrected by Holm's method for being read together; an empty family stays empty.
+    """p values of one family, corrected by Holm's method; an empty family stays empty.
 
     (statsmodels' multipletests gives the same, but collects garbage at each call: 40 ms for each of some hundred.)
     """
@@ -195,8 +195,8 @@ def holm(p: np.ndarray) -> np.ndarray:
 def kappa(first: np.ndarray, second: np.ndarray) -> Interval[float]:
     """Cohen's kappa of two lists of labels of the same items, with its asymptotic interval.
 
-    NaN where both lists hold one and the same label throughout: agreement beyond chance is not defined there. Where one
-    of them holds one label throughout kappa is 0, whatever the other holds, and so has no interval.
+    NaN if both lists hold a single common label: agreement beyond chance is then undefined. If only one of the lists is
+    constant, kappa is 0, whatever the other holds, and has no interval.
     """
     labels, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
     if len(labels) < 2:
@@ -220,7 +220,7 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
     above, below = np.asarray(scores)[positive], np.asarray(scores)[~positive]
     if not len(above) or not len(below):
         return Interval(np.nan, np.nan, np.nan)
-    # For each positive the share of negatives below it, for each negative the share of positives above it.
+    # For each positive, the share of negatives below it; for each negative, the share of positives above it.
     wins = _share_below(above, np.sort(below))
     losses = 1 - _share_below(below, np.sort(above))
     value = float(wins.mean())
@@ -234,5 +234,5 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
 
 
 def _share_below(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
-    """For each value the share of an ordered list that lies below it; equal ones count half."""
+    """For each value, the share of an ordered list below it; ties count half."""
     return (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, "right")) / 2 / len(ordered)

@@ -1,7 +1,7 @@
-"""Responses of one model at several exit layers: what is missing is generated, each batch at once to disk.
+"""Responses of one subject at several exit layers: missing rows are generated, and each batch goes to disk at once.
 
-A layer at which something fails gets its file all the same, with the rows there are, and a status beside it that says
-what failed, so that the other layers' results are used.
+If something fails at a layer, its file is still written, with the rows there are, and a status file beside it says what
+failed, so that the results of other layers are used.
 """
 
 import sys
@@ -19,14 +19,14 @@ from layerwise.jobs.rows import Rows
 from layerwise.models import checkpoints, engine
 from layerwise.records import Prompt, Response
 
-# A prompt, and the image file that it is shown with.
+# A prompt and its image file.
 Asked = tuple[Prompt, Path | None]
 
 
 def respond(
     spec: dict, weights: Path, prompts: Sequence[Asked], outputs: dict[int, Path], gpu_count: int, log: str | None
 ) -> None:
-    """Bring the response files of one model up to date, one an exit layer; `log` is named where a layer fails."""
+    """Update the response files of one subject, one per exit layer; `log` is named if a layer fails."""
     folder, sha256 = checkpoints.locate(weights)
     with ExitStack() as stack:
         files = {}
@@ -40,14 +40,14 @@ def respond(
 
 
 def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
-    """What determines one response. Where the rows of two runs have equal keys, their text is equal."""
+    """The hash of everything that determines one response: rows with equal keys have equal text."""
     return digest({"spec": spec, "weights": weights, "text": prompt.text, "image": prompt.image_sha256, "layer": layer})
 
 
 def compute(
     spec: dict, folder: Path, prompts: Sequence[Asked], files: dict[int, Rows], gpu_count: int
 ) -> dict[int, list[str]]:
-    """Generate the rows that are missing, each batch at once to disk; returns the errors of the layers that failed."""
+    """Generate the missing rows, each batch at once to disk; returns the errors of the layers that failed."""
     missing = defaultdict(list)
     for layer, rows in files.items():
         for prompt_id, _ in rows.missing:
@@ -81,7 +81,7 @@ def compute(
 def keep(
     batch: Sequence[engine.Answer | engine.Failure], subject: str, files: dict[int, Rows], errors: dict[int, list[str]]
 ) -> None:
-    """Put the answers of a batch on disk, each into the file of its layer, and note the failures."""
+    """Write the answers of a batch, each into the file of its layer, and note the failures."""
     found = defaultdict(list)
     for answer in batch:
         layer, prompt_id = answer.layer, answer.prompt_id
@@ -96,7 +96,7 @@ def keep(
 
 
 def report(rows: Rows, errors: list[str], log: str | None) -> None:
-    """Leave a status file beside the output of a layer that failed, and none beside one that did not."""
+    """Leave a status file beside the output of a layer if the layer failed."""
     if not errors:
         paths.status(rows.path).unlink(missing_ok=True)
         return

@@ -1,12 +1,12 @@
-"""Describe a run as RO-Crate: every file with its sha256, every job with its rule, spec and times, what used what.
+"""Describe a run as RO-Crate: every file with its sha256, every job with its rule, spec, times, inputs and outputs.
 
 The profile is Workflow Run Crate 0.5, with a CreateAction for the run and one for each job; the terms `prov:used` and
-`prov:wasGeneratedBy` say the same in PROV. Paths are relative to the crate's folder, also those that lead out of it,
-since figures and paper lie beside the results. Files of the project are named `#<path in it>` where the run is in
-another folder, since nothing says where the two will lie.
+`prov:wasGeneratedBy` say the same in PROV. Paths are relative to the crate's folder, even if they lead out of it, since
+figures and paper lie beside the results. If the run is in another folder, files of the project are named `#<path in the
+project>`, since the two folders may move apart.
 
-The dates are those of the jobs, from Snakemake's records, and not of the moment when this is written: so the same run
-is always described by the same bytes. Two runs differ in these dates alone.
+Dates are those of the jobs, from Snakemake's records, so the same run is always described by the same bytes. Two runs
+differ only in these dates.
 """
 
 import mimetypes
@@ -51,7 +51,7 @@ class Crate:
         return self.crate.metadata.generate()
 
     def describe(self, citation: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
-        """What stands of the run as a whole: who, what, by which workflow, under which licence."""
+        """Describe the run as a whole: authors, contents, workflow, licence."""
         crate = self.crate
         crate.name = f"{spec['title']} (experiment {spec['experiment']})"
         crate.description = f"A run of the workflow {citation['title']}, version {citation['version']}."
@@ -85,13 +85,13 @@ class Crate:
         crate.mainEntity = self.workflow
 
     def record(self, made: Mapping[str, Job], last: Iterable[str]) -> None:
-        """Every job on the way to the last files, and the run that they are of."""
+        """Record every job on the way to the final files, and the run they belong to."""
         last = sorted(last)
         chain = provenance.chain(made, dict.fromkeys(made[path] for path in last if path in made))
         if not chain:
             raise InputError(
-                f"{provenance.FOLDER} has no record of how {last[0]} was made: it was removed, or the results were "
-                "copied without it. Run snakemake with --forceall to make them anew."
+                f"{provenance.FOLDER} has no record of how {last[0]} was made: the record was removed, or the results "
+                "were copied without it. Run snakemake with --forceall to make them anew."
             )
         actions = [self.action(made[job.outputs[0]]) for job in sorted(chain, key=lambda job: job.outputs[0])]
         run = self.crate.add_action(
@@ -107,7 +107,7 @@ class Crate:
         self.unknown = sorted({path for job in chain for path in job.inputs} - set(made))
 
     def action(self, job: Job) -> Entity:
-        """One job: what it used, what it made, with what spec, when."""
+        """One job: its inputs, outputs, spec and times."""
         inputs, outputs = ([self.file(path) for path in paths] for paths in (job.inputs, job.outputs))
         spec = self.add(f"#spec-{digest(job.spec)}", "PropertyValue", name="spec", value=canonical(job.spec))
         inputs += [self.file(path, checksum) for path, checksum in job.sources.items()]
@@ -134,7 +134,7 @@ class Crate:
         return action
 
     def file(self, path: str, checksum: str | None = None) -> Entity:
-        """A file that was made, or one of the project with the checksum that it had."""
+        """A file of the run, or a file of the project with the checksum that it had."""
         properties: dict[str, Any] = {"@type": ["File", "prov:Entity"]}
         if checksum:
             return self._file(path, self.of_project(path), properties | {"sha256": checksum})
@@ -158,17 +158,17 @@ class Crate:
         )
 
     def relative(self, path: str) -> str:
-        """A path of the run as it leads there from the crate's folder."""
+        """A path of the run, relative to the crate's folder."""
         return quote(Path(os.path.relpath(path, self.folder)).as_posix())
 
     def of_project(self, path: str) -> str:
-        """What a file of the project is called."""
+        """The name of a file of the project."""
         beside = ROOT.is_relative_to(Path.cwd())
         return self.relative(os.path.relpath(ROOT / path)) if beside else f"#{path}"
 
 
 def one_or_all(entities: list[Entity]) -> Entity | list[Entity]:
-    """The compact form of JSON-LD: one thing is not a list."""
+    """The compact form of JSON-LD, in which a single thing is not a list."""
     return entities[0] if len(entities) == 1 else entities
 
 

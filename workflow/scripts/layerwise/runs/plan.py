@@ -1,7 +1,7 @@
-"""What an experiment will take before anything of it is done: cells, responses, downloads, disk, memory and time.
+"""What an experiment will take: cells, responses, downloads, disk, memory and time.
 
-Read from the configuration and from the names of the files that are there; nothing is fetched, and no model is opened.
-Counts of prompts are those of the data set's file once it is built, and declared ones (`prompts`, `size`) until then.
+The plan is read from the configuration and the names of existing files; nothing is fetched, and no model is opened. The
+number of prompts comes from the data set's file once it is built, until then from the keys `prompts` and `size`.
 """
 
 import math
@@ -17,10 +17,10 @@ from layerwise.study.config import Dataset, Judge, Model
 from layerwise.study.sources import Source
 from layerwise.study.study import Study
 
-# A line of the plan: as it is, or name, number and text to be put in columns.
+# A line of the plan: plain text, or name, number and text to align in columns.
 Line = str | tuple[str, str, str]
 
-# Bytes of what a run writes, measured on finished runs and rounded up.
+# Bytes that a run writes, measured on finished runs and rounded up.
 PER_ROW = 250
 PER_TOKEN = 5
 PER_IMAGE = {"rendered": 5_000, "fetched": 200_000}
@@ -29,7 +29,7 @@ PER_TRAINED_MODEL = 3_000_000
 
 @dataclass(frozen=True)
 class Count:
-    """How many of a thing there will be, and how many there are already."""
+    """How many there will be of something, and how many there are already."""
 
     total: int
     done: int
@@ -41,7 +41,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Download:
-    """One asset to fetch. Assets with the same source, such as an archive that two data sets read, are one."""
+    """One asset to fetch. Assets with the same source, such as an archive that two data sets read, count as one."""
 
     ids: tuple[str, ...]
     source: Source
@@ -50,7 +50,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Plan:
-    """`prompts` by data set (done: its file is built), `cells` by model, `trained` by name of what is trained."""
+    """`prompts` by data set (done if its file is built), `cells` by model, `trained` by name of the weights."""
 
     study: Study
     prompts: dict[str, Count]
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def disk_bytes(self) -> float:
-        """Size of all results, images and trained models included, downloads not."""
+        """Size of all results, including images and trained models, excluding downloads."""
         experiment = self.study.experiment
         rows = self.responses.total * (1 + len(self.study.judges))
         images = 0
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def hours(self) -> float:
-        """Of generation alone, at the throughput that the experiment declares."""
+        """Hours of generation alone, at the throughput that the experiment declares."""
         return self.responses.left / self.study.experiment.responses_per_second / 3600
 
 
@@ -105,17 +105,17 @@ def plan(study: Study, root: Path) -> Plan:
 
 
 def expected(data: Dataset, limit: int | None) -> int:
-    """How many prompts will be built: the declared number, or as large a part of it as `limit` is of the clusters."""
+    """The number of prompts to build: the declared number, scaled down if `limit` cuts the clusters."""
     everything = data.prompts or data.size or 0
     clusters = data.size or everything
     return everything if limit is None or limit >= clusters else math.ceil(everything * limit / clusters)
 
 
 def _trained(study: Study) -> dict[str, float]:
-    """Bytes, by name, of all that is trained, each once: every arm of a lineage, and what the base arm is made from."""
+    """Bytes by name of everything trained, each once: every arm of a lineage, and what the base arm starts from."""
     found: dict[str, float] = {}
     for subject in study.subjects:
-        if subject.arm is None or subject.seed is None:  # published: such a model has neither
+        if subject.arm is None or subject.seed is None:  # a published model has neither
             continue
         id, model = subject.model.weights_of or subject.id, subject.model
         if model.assembled:
@@ -154,7 +154,7 @@ def render(plan: Plan) -> str:
         *_models(plan),
         *_gpus(plan),
         *_fetched(plan),
-        _line("disk", f"about {_size(plan.disk_bytes)} of results, besides the downloads"),
+        _line("disk", f"about {_size(plan.disk_bytes)} of results, plus the downloads"),
         _line("time", _time(plan)),
     ]
     return "\n".join(_aligned(sections))
@@ -175,16 +175,16 @@ def _models(plan: Plan) -> list[Line]:
     for id, count in plan.cells.items():
         lines.append((id, f"{count.total:,}", f"{count.done:,} done; {_needs(plan.study.models[id])}"))
     if plan.failed:
-        lines.append(_line("", f"{plan.failed} failed before and will be tried again"))
+        lines.append(_line("", f"{plan.failed} failed before and will be retried"))
     if plan.trained:
         lines.append(_line("training", f"{len(plan.trained)} models, {sum(plan.trained.values())} done"))
-    unknown = "" if all(count.total for count in plan.prompts.values()) else ", and those of unknown prompts"
-    lines.append(_line("responses", f"{plan.responses.left:,} to come of {plan.responses.total:,}{unknown}"))
+    unknown = "" if all(count.total for count in plan.prompts.values()) else ", plus those to prompts of unknown number"
+    lines.append(_line("responses", f"{plan.responses.left:,} of {plan.responses.total:,} still to generate{unknown}"))
     return lines
 
 
 def _gpus(plan: Plan) -> list[Line]:
-    """The judges that need a GPU too, and how many processes there are to share GPUs among."""
+    """The judges that also need a GPU, and the number of processes that share the GPUs."""
     study, experiment = plan.study, plan.study.experiment
     judges = {id: judge for id, judge in study.judges.items() if judge.gpu_memory_gb}
     models = [subject for subject in study.subjects if subject.model.gpu_memory_gb]
@@ -192,7 +192,7 @@ def _gpus(plan: Plan) -> list[Line]:
         return []
     size = experiment.layers_per_job
     parts = sum(1 if size == "all" else math.ceil(len(subject.layers) / size) for subject in models)
-    line = f"{parts} processes that generate, {len(judges)} judges; each claims its own (`layers_per_job` makes more)"
+    line = f"{parts} generating processes, {len(judges)} judges; each claims its own (`layers_per_job` makes more)"
     return [_line("GPUs", line), *((id, "", _needs(judge)) for id, judge in judges.items())]
 
 
@@ -210,7 +210,7 @@ def _fetched(plan: Plan) -> list[Line]:
     known = _size(1e6 * sum(download.source.size_mb or 0 for download in left))
     unknown = sum(download.source.size_mb is None for download in left)
     lines: list[Line] = [
-        _line("downloads", f"{known} to come" + (f", and {unknown} of unknown size" if unknown else ""))
+        _line("downloads", f"{known} to fetch" + (f", plus {unknown} of unknown size" if unknown else ""))
     ]
     for download in plan.downloads:
         source = download.source
@@ -218,15 +218,15 @@ def _fetched(plan: Plan) -> list[Line]:
         notes = ["done"] if download.done else []
         notes.append(f"licence: {source.license or 'not stated'}")
         if source.gated:
-            notes.append(f"GATED: ask for access at the page of {source.repo} and set HF_TOKEN")
+            notes.append(f"GATED: request access on the page of {source.repo} and set HF_TOKEN")
         if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
-            notes.append(f"revision '{source.revision}' can move")
+            notes.append(f"revision '{source.revision}' may move")
         lines.append((_shortened(download.ids), size, "; ".join(notes)))
     return lines
 
 
 def _shortened(ids: tuple[str, ...]) -> str:
-    """The names of one download, or the first and how many more there are."""
+    """The names of one download, or the first name and the number of others."""
     return ", ".join(ids) if len(ids) < 3 else f"{ids[0]} and {len(ids) - 1} more"
 
 
@@ -235,7 +235,7 @@ def _line(name: str, text: str) -> str:
 
 
 def _aligned(lines: list[Line]) -> Iterator[str]:
-    """Lines as they are, and items in columns as wide as the longest name."""
+    """Plain lines unchanged, and items in columns as wide as the longest name."""
     width = max((len(line[0]) for line in lines if isinstance(line, tuple)), default=0)
     for line in lines:
         yield line if isinstance(line, str) else f"  {line[0]:<{width}} {line[1]:>9}  {line[2]}"
@@ -247,9 +247,9 @@ def _size(size: float) -> str:
 
 def _time(plan: Plan) -> str:
     if not plan.responses.left:
-        return "no response is to come"
+        return "nothing left to generate"
     hours = f"{plan.hours:,.1f} h" if plan.hours >= 1 else f"{math.ceil(plan.hours * 60)} min"
-    rate = f"{plan.study.experiment.responses_per_second:g} responses a second"
+    rate = f"{plan.study.experiment.responses_per_second:g} responses per second"
     minutes = plan.study.experiment.training_minutes
     training = f", {minutes:g} min of training" if minutes and not all(plan.trained.values()) else ""
     on_top = "judging" if minutes or not plan.trained else "training and judging"

@@ -1,8 +1,8 @@
-"""How each file of a run came about: rule, inputs, spec, command and times, from the records that Snakemake keeps.
+"""How each file of a run was made: rule, inputs, spec, command and times, from the records that Snakemake keeps.
 
-Snakemake decides by these records what to run again, so they say what was done, not what a rule file plans today; and
-there is no second list of who depends on whom. What a reader asks (`why.py`) and what a machine reads (`crate.py`) both
-come from here.
+Snakemake uses these records to decide what to rerun, so they say what was done, not what a rule file plans today, and
+no second list of dependencies is needed. The answers for readers (`why.py`) and for machines (`crate.py`) both come
+from here.
 """
 
 import ast
@@ -19,15 +19,15 @@ from layerwise.errors import InputError
 
 FOLDER = Path(".snakemake", "metadata")
 ROWS = (".jsonl", ".csv", ".json")
-FORMAT = 6  # of the records; Snakemake is pinned, and raises it when it changes them
+FORMAT = 6  # format of the records; Snakemake is pinned, and raises the number when it changes them
 
 
 @dataclass(frozen=True)
 class Job:
     """One job that was run. Paths are relative to the folder of the run, times in seconds since 1970.
 
-    `outputs` are those that there is a record of, `read` has the sha256 of the inputs when they were read (large
-    files have none), `spec` what decides a rerun.
+    `outputs` are those with a record, `read` has the sha256 of the inputs at the time of reading (none for large
+    files), `spec` is what decides a rerun.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class Job:
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """The files of the project that it read, by their path there, each with its sha256 at that time."""
+        """The files of the project that it read, by their path in the project, with their sha256 at that time."""
         return self.spec.get("sources", {})
 
     def __hash__(self) -> int:
@@ -49,14 +49,14 @@ class Job:
 
 
 def jobs(root: Path) -> dict[str, Job]:
-    """The job that made each file, by the file's path. `root` is the folder that snakemake works in.
+    """The job that made each file, by the file's path. `root` is the working directory of snakemake.
 
-    Raises InputError for records of another format than that of the pinned Snakemake.
+    Raises InputError for records in a format other than the pinned Snakemake's.
     """
     folder, records = root / FOLDER, {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            # A long name is cut into folders, whose names begin with @.
+            # A long name is split into folders, whose names begin with @.
             code = "".join(part.removeprefix("@") for part in path.relative_to(folder).parts)
             records[base64.urlsafe_b64decode(code).decode()] = _record(path)
     made: dict[tuple[str, str], list[str]] = {}
@@ -74,17 +74,17 @@ def _record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         version = record["record_format_version"]
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a record of Snakemake ({error}). Delete it, then run again.") from error
+        raise InputError(f"{path}: not a Snakemake record ({error}). Delete it, then run again.") from error
     if version != FORMAT:
         raise InputError(
-            f"{path}: key 'record_format_version' is {version}, and {FORMAT} is understood: another Snakemake wrote "
-            "it. Use the version in envs/requirements.lock."
+            f"{path}: key 'record_format_version' is {version}, but must be {FORMAT}: another version of Snakemake "
+            "wrote it. Use the version in envs/requirements.lock."
         )
     return record
 
 
 def _job(record: dict[str, Any], outputs: Sequence[str]) -> Job:
-    # A rule's one tracked parameter; Snakemake keeps the representation of the text that the shell was given.
+    # A rule's only tracked parameter; Snakemake keeps the repr of the text that was passed to the shell.
     (quoted,) = record["params"] or ["'{}'"]
     return Job(
         rule=record["rule"],
@@ -99,10 +99,10 @@ def _job(record: dict[str, Any], outputs: Sequence[str]) -> Job:
 
 
 def chain(made: Mapping[str, Job], last: Iterable[Job], about: Sequence["Choice"] = ()) -> list[Job]:
-    """All that some jobs hang on, and themselves: every job after those that hang on it.
+    """Some jobs and everything they depend on: every job after those that depend on it.
 
-    `outputs` and `inputs` of each are cut down to those that were used on the way, and to what is `about`: a row of a
-    table hangs on some rows of others, but weights on all that they were trained with.
+    `outputs` and `inputs` of each job are cut down to those used on the way, and to those that concern `about`: a row
+    of a table depends on some rows of other tables, but weights depend on everything they were trained with.
     """
     after: dict[str, list[str]] = {}
     jobs: dict[str, Job] = {}
@@ -128,16 +128,16 @@ def chain(made: Mapping[str, Job], last: Iterable[Job], about: Sequence["Choice"
 
 @dataclass(frozen=True)
 class Choice:
-    """Of one kind of thing that files are named after (subjects, data sets, judges, exit layers): those asked about."""
+    """The subjects, data sets, judges or exit layers that a question is about, among all that files are named after."""
 
     wanted: frozenset[str]
     known: frozenset[str]
 
 
 def narrowed(paths: Sequence[str], about: Sequence[Choice]) -> tuple[str, ...]:
-    """Paths without those that are named after something else than is asked about.
+    """Paths without those named after something that the question is not about.
 
-    Only where others are named after what is asked about: where none is, all count.
+    If no path is named after what the question is about, all paths are kept.
     """
     for choice in about:
         names = {path: {_stem(part) for part in Path(path).parts} & choice.known for path in paths}
@@ -151,10 +151,10 @@ def _stem(part: str) -> str:
 
 
 def choices(row: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Choice]:
-    """What one row of a table of results is about, in the words of the spec that it was made with.
+    """What one row of a result table is about, in the words of the spec it was made with.
 
-    `row` has text as it stands in the file. Empty where the row says so little that all may count: a prediction, for
-    one, compares arms.
+    `row` has the text in the file. The list is empty if the row does not narrow anything down: a prediction, for
+    instance, compares arms.
     """
     if "metric" not in row:
         return []
@@ -173,7 +173,7 @@ def choices(row: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Choice]:
     if judges:
         truth = {spec["outcome"]["truth"]} if "truth" in row else set()
         found.append(Choice(frozenset(judges | truth), frozenset(spec["judges"])))
-    # A p value that is corrected over the layers hangs on all of them.
+    # A p value that is corrected over the layers depends on all of them.
     if row.get("layer") and "p_holm" not in row:
         layers = {f"layer-{layer:02d}" for one in spec["subjects"] for layer in one["layers"]}
         found.append(Choice(frozenset([f"layer-{int(row['layer']):02d}"]), frozenset(layers)))

@@ -1,23 +1,23 @@
-"""A finished run held against the reference that ships with the project: what agrees, what does not, by how much.
+"""Compares a finished run with the reference that ships with the project: what agrees, what differs, and by how much.
 
-**On the same platform** every value is the same text, since nothing that is computed depends on time, order or the
-number of cores. One digit that differs is a disagreement.
+**On the same platform**, every value must be the same text, since no computation depends on time, order or the number
+of cores. A single differing digit is a disagreement.
 
-**On another platform** sums round differently, so organisms are trained to other weights: what can be expected is what
-another seed of the same recipe gives, at most. A value agrees where it lies in the reference's *band*, and the
-reference's value in the band of this run: from the smallest lower to the largest upper limit of the 95 % intervals of
-all seeds of its model and arm. A few values may lie outside: of the bench's own seeds, each held against the others, 6
-to 8 % do. With more than TOLERATED of them outside, something other than the platform has changed.
+**On another platform**, sums round differently, so organisms end up with other weights; at best, values resemble those
+of another seed of the same recipe. A value agrees if it lies in the reference's *band* and the reference's value lies
+in the band of this run. A band reaches from the smallest lower to the largest upper limit of the 95 % intervals of all
+seeds of a model and arm. A few values may lie outside: if each of the bench's own seeds is compared with the others, 6
+to 8 % do. If more than TOLERATED of them do, something other than the platform has changed.
 
-Measured, with the bench's first seed on AVX2 in place of AVX-512 instructions, on 546 values: 86 % are the same, the
-largest difference is 19.5 points, 2 % lie outside the bands of the reference. The intervals of the one seed alone
-would not do, since 12 % lie outside: they know how far prompts scatter, and not how far trainings do. Nor would a test
-of each value, corrected for their number, which knows no more.
+As measured on 546 values with the bench's first seed, on AVX2 instead of AVX-512 instructions, 86 % are equal, the
+largest difference is 19.5 points, and 2 % lie outside the bands of the reference. The intervals of the single seed
+would not be enough, since 12 % lie outside: they know how much prompts vary, but not how much trainings do. Neither
+would a test of each value, corrected for their number, which knows no more.
 
-A folder holds a reference for each platform on which somebody made one.
+A folder holds one reference per platform on which somebody made one.
 
-**On any platform** no row may lack or rest on fewer responses, and gates and predictions must have the same verdicts,
-since these are what the study claims.
+**On any platform**, no row may be missing or rest on fewer responses, and gates and predictions must have the same
+outcomes, since these are what the study claims.
 """
 
 import gzip
@@ -37,7 +37,7 @@ TOLERATED = 0.10
 METRICS = "metrics.csv"
 SERIES = ["model", "arm", "dataset", "layer", "group", "judge", "metric"]
 NUMBERS = ["value", "low", "high", "n"]
-# Of the tables of verdicts: what names a row, and what is the verdict.
+# For each table of outcomes: the columns that name a row, and the column of the outcome.
 VERDICTS = {
     "gates.csv": (["subject", "gate", "dataset", "layer"], "passed"),
     "predictions.csv": (["prediction", "model", "arm", "seed"], "outcome"),
@@ -48,7 +48,7 @@ SHOWN = 10
 
 @dataclass
 class Findings:
-    """What a comparison says: lines to print, and whether all agrees."""
+    """The result of a comparison: lines to print, and whether everything agrees."""
 
     lines: list[str] = field(default_factory=list)
     agrees: bool = True
@@ -65,7 +65,7 @@ class Findings:
 
 def this_platform() -> dict[str, str]:
     """What the bytes of a result depend on besides the project: system, processor, Python, torch."""
-    import torch  # here, so that a comparison alone does not pay for it
+    import torch  # imported here, so that a mere comparison does not pay for it
 
     return {
         "system": platform.system(),
@@ -78,7 +78,7 @@ def this_platform() -> dict[str, str]:
 
 
 def _vendor() -> str:
-    """Who made the processor: libraries choose by it how to multiply matrices."""
+    """The maker of the processor, by which libraries choose how to multiply matrices."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -115,25 +115,25 @@ def write(results: Path, folder: Path, where: dict[str, str]) -> Path:
 
 
 def compare(results: Path, folder: Path, where: dict[str, str]) -> Findings:
-    """Hold the results of a run on a platform against that platform's reference in a folder, or else another's.
+    """Compare the results of a run with the reference of its platform in a folder, or of another platform if it has none.
 
-    Raises InputError where there is no reference, or the run is not finished.
+    Raises InputError if there is no reference, or if the run is not finished.
     """
     folder = chosen(folder, where)
     theirs = json.loads((folder / PLATFORM).read_text(encoding="utf-8"))
     same = theirs == where
-    found = Findings([f"{results} against {folder}"])
+    found = Findings([f"{results} compared with {folder}"])
     if same:
-        found.lines.append(f"the same platform ({', '.join(where.values())}): every value has to be the same")
+        found.lines.append(f"the same platform ({', '.join(where.values())}): every value must be equal")
     else:
         others = ", ".join(
             f"{key} {where.get(key)}, there {theirs[key]}" for key in theirs if theirs[key] != where.get(key)
         )
-        found.lines.append(f"another platform ({others}): values have to be like those of another seed")
+        found.lines.append(f"another platform ({others}): values must resemble those of another seed")
     for table in (METRICS, *VERDICTS):
         there, here = gzip.decompress((folder / f"{table}.gz").read_bytes()), _content(results / table)
         if there == here:
-            found.say(f"{table}: the same bytes")
+            found.say(f"{table}: identical")
         elif table == METRICS:
             _metrics(found, _table(there), _table(here), same)
         else:
@@ -150,14 +150,14 @@ def _content(path: Path) -> bytes:
 
 
 def _table(content: bytes) -> pd.DataFrame:
-    """A table of results, all of it text as it stands."""
+    """A table of results, with every value as text."""
     return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
 
 
 def _joined(found: Findings, name: str, there: pd.DataFrame, here: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Rows that both have, the columns of this run with `_here` behind them; rows that one lacks are said."""
+    """Rows that both have, with `_here` appended to this run's columns; rows that one of them lacks are reported."""
     rows = there.merge(here, on=keys, how="outer", suffixes=("", "_here"), indicator=True)
-    for side, what, agrees in (("left_only", "missing", False), ("right_only", "more than in the reference", True)):
+    for side, what, agrees in (("left_only", "missing", False), ("right_only", "not in the reference", True)):
         odd = rows[rows["_merge"] == side]
         if len(odd):
             found.say(f"{name}: {len(odd)} rows {what}", agrees)
@@ -176,7 +176,7 @@ def _metrics(found: Findings, there: pd.DataFrame, here: pd.DataFrame, same: boo
         found.show([f"{_named(row, keys)}: n {row['n_here']}, not {row['n']}" for _, row in fewer.iterrows()])
     outside = changed[~changed["inside"]]
     share = len(outside) / max(len(rows), 1)
-    far = f", at most by {100 * changed['size'].max():.1f} points" if len(changed) else ""
+    far = f", by at most {100 * changed['size'].max():.1f} points" if len(changed) else ""
     found.say(
         f"{METRICS}: {len(rows) - len(changed)} rows equal, {len(changed)} differ{far}", not same or changed.empty
     )
@@ -193,7 +193,7 @@ def _metrics(found: Findings, there: pd.DataFrame, here: pd.DataFrame, same: boo
 
 
 def _measured(rows: pd.DataFrame, there: pd.DataFrame, here: pd.DataFrame) -> pd.DataFrame:
-    """Rows with `size`, how far the values lie apart, and `inside`, whether each in the other's band; largest first."""
+    """Rows with `size`, the distance of the values, and `inside`, whether each is in the other's band; sorted."""
     for table, suffix in ((there, ""), (here, "_here")):
         rows = rows.merge(_bands(table), on=SERIES, suffixes=("", suffix))
     value, value_here = (rows[column].astype(float) for column in ("value", "value_here"))
@@ -204,7 +204,7 @@ def _measured(rows: pd.DataFrame, there: pd.DataFrame, here: pd.DataFrame) -> pd
 
 
 def _bands(table: pd.DataFrame) -> pd.DataFrame:
-    """For each row's series the smallest lower and the largest upper limit over its seeds."""
+    """For each row's series, the smallest lower and the largest upper limit over its seeds."""
     limits = table[SERIES].assign(least=table["low"].astype(float), most=table["high"].astype(float))
     return limits.groupby(SERIES, as_index=False, sort=False).agg(least=("least", "min"), most=("most", "max"))
 
@@ -213,7 +213,7 @@ def _verdicts(found: Findings, name: str, there: pd.DataFrame, ours: pd.DataFram
     keys, verdict = VERDICTS[name]
     rows = _joined(found, name, there, ours, keys)
     other = rows[rows[verdict] != rows[f"{verdict}_here"]]
-    found.say(f"{name}: {len(rows) - len(other)} verdicts equal, {len(other)} not", other.empty)
+    found.say(f"{name}: {len(rows) - len(other)} outcomes equal, {len(other)} not", other.empty)
     here, value = f"{verdict}_here", "value_here"
     found.show(
         [
@@ -227,5 +227,5 @@ def _verdicts(found: Findings, name: str, there: pd.DataFrame, ours: pd.DataFram
 
 
 def _named(row: pd.Series, keys: list[str]) -> str:
-    """A row in words: what is not empty among its keys."""
+    """A row in words: its keys that are not empty."""
     return " ".join(f"{key} {row[key]}" if key in ("layer", "seed") else row[key] for key in keys if row[key])

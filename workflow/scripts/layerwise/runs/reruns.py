@@ -1,7 +1,7 @@
-"""Why jobs would run again: what is planned, held against the records of how the results were made.
+"""Why jobs would run again: compares the plan with the records of how the results were made.
 
-Snakemake decides which jobs run. The reasons are found here, since it knows of a spec only that two texts differ, and
-of a job behind another one only that it comes behind it.
+Snakemake decides which jobs run. The reasons are found here, since Snakemake knows only that two specs differ, and that
+one job depends on another.
 """
 
 import functools
@@ -34,9 +34,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a job would run: `text` says it of this job, `kind` of all jobs of a rule that share the reason.
+    """Why a job would run: `text` for this job, `kind` for all jobs of a rule that share the reason.
 
-    `follows` where all that happened is that another job makes an input anew.
+    `follows` is true if the only reason is that another job makes an input anew.
     """
 
     text: str
@@ -47,15 +47,15 @@ class Reason:
 def explain(planned: Sequence[Planned], made: Mapping[str, Job], root: Path, full: bool = False) -> list[str]:
     """Lines that say why each job would run: first the jobs for which something changed, then those that follow.
 
-    Jobs of one rule with the same reasons share a line, unless `full` is asked for. `made` has the record of the job
-    behind each file, by path; `root` is the folder that Snakemake works in.
+    Jobs of one rule with the same reasons share a line, unless `full` is set. `made` has the record of the job that
+    made each file, by path; `root` is Snakemake's working directory.
     """
     if not planned:
         return ["Nothing to run: every result is up to date."]
     makers = {path: job for job in planned for path in job.outputs}
     groups: dict[tuple, list[tuple[str, list[Reason]]]] = {}
     for job in _in_order(planned, makers):
-        # What is not known here, only Snakemake can say.
+        # Only Snakemake knows the reason.
         found = list(dict.fromkeys(_reasons(job, made, makers, root, full))) or [_reason(job.said)]
         shared = job.name if full else tuple(reason.kind for reason in found)
         group = (all(reason.follows for reason in found), job.rule, shared)
@@ -91,7 +91,7 @@ def _reasons(
     yield from _of_files("output", "missing", [path for path in lost if path not in new], full)
     yield from _of_files("output", "new", new, full)
     if "Forced execution" in job.said:
-        yield _reason("failed, or was stopped before its end")
+        yield _reason("failed or was interrupted")
     if "Code has changed" in job.said:
         yield _reason("the rule's command")
     since = min(((root / path).stat().st_mtime for path in there), default=0.0)
@@ -121,9 +121,9 @@ def _of_files(what: str, state: str, paths: Sequence[str], full: bool) -> Iterat
 
 
 def _changed(path: Path, digest: str | None, since: float) -> bool:
-    """Whether an input is not what was read, by Snakemake's rule: newer than the oldest output, and with other bytes.
+    """Whether an input has changed, by Snakemake's rule: newer than the oldest output, and with other bytes.
 
-    `digest` is the sha256 of what was read, if there is one, `since` the time of the oldest output.
+    `digest` is the sha256 of what was read, if it is known, `since` is the time of the oldest output.
     """
     if not path.exists() or (time := path.stat().st_mtime) <= since:
         return False
@@ -136,7 +136,7 @@ def _digest(path: Path, time: float) -> str:
 
 
 def _remade(makers: Mapping[str, Planned], full: bool) -> Reason:
-    """That other jobs make some inputs anew; `makers` by input."""
+    """The reason that other jobs make some inputs anew; `makers` by input."""
     rules: dict[str, set[str]] = {}
     for maker in makers.values():
         rules.setdefault(maker.rule, set()).add(maker.name)

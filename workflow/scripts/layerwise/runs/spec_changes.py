@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from typing import Any
 
-SHOWN = 4  # of what a list has, unless all of it is asked for
-WIDTH = 40  # characters of a value, likewise
+SHOWN = 4  # items of a list, unless all are asked for
+WIDTH = 40  # characters of a value, unless all are asked for
 ABSENT = object()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], full: bool = False) -> list[str]:
-    """What differs between two specs, a text each: settings by dotted key, then pins, sources and the code's modules.
+    """The differences between two specs, one text each: settings by dotted key, then pins, sources and code modules.
 
     An element of a list that has a `name` is compared with the element of that name.
     """
@@ -35,12 +35,12 @@ def _pin(text: str) -> tuple[str, str]:
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Of digests by name: the names whose digests differ."""
+    """The names whose digests differ."""
     names = [name for name in sorted({**old, **new}) if old.get(name) != new.get(name)]
     return [f"{name} (new)" if name not in old else f"{name} (gone)" if name not in new else name for name in names]
 
 
-# A difference: the keys that lead to it, and what it is.
+# A difference: the keys that lead to it, and a text.
 Difference = tuple[tuple[str, ...], str]
 
 
@@ -66,7 +66,7 @@ def _walk(keys: tuple[str, ...], old: Any, new: Any, full: bool) -> list[Differe
 
 
 def _of_named(keys: tuple[str, ...], old: Mapping[str, Any], new: Mapping[str, Any], full: bool) -> list[Difference]:
-    """Of two lists, by the names of their elements; a difference that several elements share is one."""
+    """The differences between two lists, by the names of their elements; those of several elements count once."""
     found = [(keys, _listing(list(old), list(new), full))] if list(old) != list(new) else []
     shared: dict[Difference, list[str]] = {}
     for name in [name for name in old if name in new]:
@@ -81,14 +81,14 @@ def _of_named(keys: tuple[str, ...], old: Mapping[str, Any], new: Mapping[str, A
 
 
 def _listing(old: Sequence[Any], new: Sequence[Any], full: bool) -> str:
-    """What was added to a list, and removed from it."""
+    """What was added to a list and what was removed from it."""
     signs = [("+", [one for one in new if one not in old]), ("−", [one for one in old if one not in new])]
     texts = [f"{sign} {listed([_shown(one) for one in ones], full)}" for sign, ones in signs if ones]
     return ", ".join(texts) or "in another order"
 
 
 def _arrow(old: str, new: str, full: bool) -> str:
-    """Two values that differ; of long ones the place where they begin to."""
+    """Two values that differ; if they are long, only the place where they begin to."""
     if full or max(len(old), len(new)) <= WIDTH:
         return f"{old} → {new}"
     start = max(0, len(commonprefix([old, new])) - WIDTH // 2)
@@ -105,7 +105,7 @@ def _shown(value: Any) -> str:
 
 
 def listed(texts: Sequence[str], full: bool, between: str = ", ") -> str:
-    """Texts in a row; unless all are asked for, the first few and how many more there are."""
+    """Texts in a row: all of them, or the first few and the number of others."""
     if full or len(texts) <= SHOWN:
         return between.join(texts)
     return between.join([*texts[:SHOWN], f"and {len(texts) - SHOWN} more"])

@@ -1,4 +1,4 @@
-"""An experiment with every file that it names, and what follows from them: subjects, downloads, what is measured."""
+"""An experiment with every file it names, and what follows from them: subjects, downloads, metrics."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from layerwise.vocabulary import REFUSAL_GAP, of_outcomes
 
 @dataclass(frozen=True)
 class Subject:
-    """One set of weights under study: a published model, or an arm of one that is trained here. `name` is its wildcard.
+    """One set of weights under study: a published model, or an arm of a model trained here. `name` is its wildcard.
 
-    `seed` is that of the base arm, with `a<seed>` behind it where what was trained on top has another: `401`, `401a7`.
+    `seed` is the base arm's, followed by `a<seed>` if the arms trained on top of it have another: `401`, `401a7`.
     """
 
     name: str
@@ -26,18 +26,18 @@ class Subject:
 
     @property
     def aligned(self) -> bool:
-        """Whether it is an arm that was trained from another one: to refuse."""
+        """Whether the arm was trained from another one, to refuse."""
         return self.arm is not None and self.model.arms[self.arm].start is not None
 
     @property
     def weights(self) -> str:
-        """The subject whose weights it has: itself, but for a variant of another model."""
+        """The subject whose weights it has: itself, or for a variant that of the varied model."""
         return self.name.replace(self.id, self.model.weights_of, 1) if self.model.weights_of else self.name
 
 
 @dataclass(frozen=True)
 class Study:
-    """An experiment together with every file that it names; options of judges and data sets have their defaults."""
+    """An experiment and every file it names; options of judges and data sets include their defaults."""
 
     name: str
     folder: Path
@@ -68,12 +68,12 @@ class Study:
 
     @property
     def probed(self) -> list[Subject]:
-        """The subjects whose features are probed: published models, and the arms that the experiment names."""
+        """The subjects whose features are probed: published models, and the arms in `probes.arms`."""
         return [one for one in self.subjects if one.arm is None or one.arm in self.experiment.probes.arms]
 
     @property
     def sources(self) -> dict[str, Source]:
-        """Everything that is fetched, by the name of its receipt."""
+        """Every download, by the name of its receipt."""
         found = {id: model.source for id, model in self.models.items() if model.source}
         for id, model in self.models.items():
             if model.assembled and not model.weights_of:
@@ -89,12 +89,12 @@ class Study:
 
     @property
     def kinds(self) -> dict[str, frozenset[str]]:
-        """The kinds of prompts that each data set has."""
+        """The kinds of prompts in each data set."""
         return {id: kinds_of(dataset) for id, dataset in self.datasets.items()}
 
     @property
     def twins(self) -> list[str]:
-        """The data sets whose clusters hold a hazard and its benign twin."""
+        """The data sets in which a cluster is a hazard and its benign twin."""
         both = {id for id, kinds in self.kinds.items() if kinds >= {"harmful", "benign"}}
         return [id for id in self.datasets if id in both and builder_of(self.datasets[id]).TWINS]
 
@@ -113,5 +113,5 @@ class Study:
 
 
 def _alignment_seeds(arm: Arm, use: ModelUse, seed: int) -> list[int]:
-    """The seeds with which an arm is trained on one base: a base arm has none of its own."""
+    """The seeds of an arm's own training on one base; a base arm has only the seed of the base."""
     return [seed] if arm.start is None or use.alignment_seeds is None else use.alignment_seeds

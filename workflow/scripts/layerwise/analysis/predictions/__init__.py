@@ -1,8 +1,8 @@
-"""Did the models come out as registered? Each prediction's outcome in each seed, after a look at who is able.
+"""The outcome of each registered prediction in each seed, after a check of which models are able.
 
-What was predicted stands in `organisms.py` and `assembled.py`. The outcome is `not able` where a model failed a gate,
-whatever its numbers; `not testable` where something that the prediction speaks of is not there, an exit layer without
-results included; else `holds` or `fails`.
+The predictions are in `organisms.py` and `assembled.py`. An outcome is `not able` if a model failed a gate, whatever
+its numbers; `not testable` if something that the prediction is about is missing, even the results of one exit layer;
+otherwise `holds` or `fails`.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ COLUMNS = [*("prediction", "model", "arm", "seed", "statement", "quantity", "val
 def predictions(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> pd.DataFrame:
     """Every registered prediction with its outcome in each seed, with the columns of `predictions.csv`.
 
-    With `asserted` false a failed gate is said in `detail` alone: training was too short for the outcomes to mean much.
+    If `asserted` is false, a failed gate only appears in `detail`: training was too short for outcomes to mean much.
     """
     rows: list[tuple] = []
     for part, module in ((evidence.organisms, organisms), (evidence.assembled, assembled)):
@@ -34,7 +34,7 @@ def predictions(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> pd.D
 def _rows(
     registered: tuple[Prediction, ...], listed: pd.DataFrame, evidence: Evidence, gates: pd.DataFrame, asserted: bool
 ) -> Iterator[tuple]:
-    """Predictions on single models, in each seed that one of their arms has."""
+    """Predictions on single models, for each seed that one of their arms has."""
     for model, seed in listed[["model", "seed"]].drop_duplicates().itertuples(index=False):
         for prediction in registered:
             for arm in prediction.arms:
@@ -45,7 +45,7 @@ def _rows(
 
 
 def _dose_rows(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> Iterator[tuple]:
-    """P5, for each arm and seed of which there are several doses."""
+    """P5, for each arm and seed with several doses."""
     listed, main = evidence.organisms, results.studied(evidence.organisms)
     said = (organisms.DOSE, organisms.DOSE_QUANTITY)
     if len(main) == len(listed):
@@ -61,7 +61,7 @@ def _dose_rows(evidence: Evidence, gates: pd.DataFrame, asserted: bool) -> Itera
 
 
 def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | str:
-    """What came out, or in words what is missing."""
+    """The finding, or a text that says what is missing."""
     try:
         return decide(*arguments)
     except NotTested as missing:
@@ -69,7 +69,7 @@ def _decided(decide: Callable[..., Finding], *arguments: object) -> Finding | st
 
 
 def _failed(gates: pd.DataFrame, models: list[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
-    """For each of these models, in words, the gates that it failed; and those that could not be tried."""
+    """In words: the gates that each of these models failed, and those that could not be tried."""
     failed: list[str] = []
     untried: list[str] = []
     for model, arm, seed in models:
@@ -87,7 +87,7 @@ def _failed(gates: pd.DataFrame, models: list[tuple[str, str, str]]) -> tuple[li
 def _outcome(
     finding: Finding | str, gates: tuple[list[str], list[str]], asserted: bool
 ) -> tuple[float | None, float | None, str, str]:
-    """Value, threshold, outcome and detail. Ability is looked at before the numbers are."""
+    """Value, threshold, outcome and detail. Ability is checked before the numbers are read."""
     failed, untried = gates
     value, threshold = (None, None) if isinstance(finding, str) else finding[:2]
     if asserted and failed:

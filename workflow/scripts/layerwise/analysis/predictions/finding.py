@@ -1,4 +1,4 @@
-"""What a prediction is, and what came out of it; numbers in the words of a table."""
+"""What a prediction is, and its result; numbers in the words of a table."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from layerwise.analysis.evidence import Evidence, listed_exits
 
 
 class Finding(NamedTuple):
-    """What came out: the deciding number with its threshold, whether the prediction holds, and the rest in words."""
+    """The result: the deciding number with its threshold, whether the prediction holds, and details in words."""
 
     value: float
     threshold: float
@@ -18,7 +18,7 @@ class Finding(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A registered prediction on single models: its arms, the arms that it compares them with, and what decides."""
+    """A registered prediction on single models: its arms, the arms to compare them with, and what decides it."""
 
     name: str
     arms: tuple[str, ...]
@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
 
 def exact(share: float) -> float:
-    """Without the last digits, in which 0.98 − 0.88 is less than 0.1."""
+    """A share without the last digits, in which 0.98 − 0.88 is less than 0.1."""
     return round(share, 9)
 
 
@@ -38,5 +38,5 @@ def points(share: float) -> str:
 
 
 def at(values: pd.Series) -> str:
-    """Which exits, and each one's value in percent or points."""
+    """Exits, each with its value in percent or points."""
     return f"at exit {listed_exits(values.index)}: {' '.join(map(points, values))}"
