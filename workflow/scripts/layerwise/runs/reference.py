@@ -115,7 +115,7 @@ def write(results: Path, folder: Path, where: dict[str, str]) -> Path:
 
 
 def compare(results: Path, folder: Path, where: dict[str, str]) -> Findings:
-    """Compare the results of a run with the reference of its platform in a folder, or of another platform if it has none.
+    """Compare the results of a run with the reference of its platform in a folder, or of another if it has none.
 
     Raises InputError if there is no reference, or if the run is not finished.
     """
