@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make reproduce` and `make test`. `make help` says the rest.
+# `make reproduce` and `make test` do all the setup they need. `make help` lists every target.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -10,30 +10,30 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/installed
-# A worker takes a file of tests at a time, in their order: the longest come first.
+# Each worker takes one test file at a time, in order: the longest come first.
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 RUN = $(BIN)/python workflow/scripts run --experiment $(EXPERIMENT) --cores $(CORES)
 
-help: ## Say what each target does.
+help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  EXPERIMENT=<name> takes config/<name>.yaml (default: $(EXPERIMENT)); CORES=<n> limits the cores."
 
 reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an experiment.
 	@$(RUN)
 
-plan: $(ENVIRONMENT) ## Say what a run will compute, download and need, before anything is done.
+plan: $(ENVIRONMENT) ## Say what a run will compute, download and need; runs nothing.
 	@$(BIN)/python workflow/scripts plan --experiment $(EXPERIMENT)
 
 why-rerun: $(ENVIRONMENT) ## Say which jobs would run again, and why: the setting, pin, code or file that changed.
 	@$(BIN)/python workflow/scripts why-rerun --experiment $(EXPERIMENT)
 
-verify: $(ENVIRONMENT) ## Hold a finished run against the reference that ships with the project.
+verify: $(ENVIRONMENT) ## Compare a finished run with the reference that ships with the project.
 	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT)
 
 reference: $(ENVIRONMENT) ## Make a finished run the reference.
 	@$(BIN)/python workflow/scripts verify --experiment $(EXPERIMENT) --write
 
-figures: $(ENVIRONMENT) ## Draw the figures again, after a change of colours or display names.
+figures: $(ENVIRONMENT) ## Redraw the figures after a change of colours or display names.
 	@$(RUN) --forcerun figure table numbers
 
 report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished experiment.
@@ -42,13 +42,13 @@ report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished exper
 rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg (needs Graphviz).
 	@$(BIN)/snakemake complete --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
 
-docs: $(ENVIRONMENT) ## Write config/README.md from the models of the configuration.
+docs: $(ENVIRONMENT) ## Write config/README.md and the schemas from the models that check the configuration.
 	@$(BIN)/python workflow/scripts docs
 
 lock: $(ENVIRONMENT) ## Write envs/ from the pins in pyproject.toml (needs a package index).
 	@$(BIN)/python workflow/scripts lock
 
-test: $(ENVIRONMENT) ## Run lint and every test that takes seconds, and the smoke experiment.
+test: $(ENVIRONMENT) ## Run lint, the fast tests and the smoke experiment.
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
 
@@ -69,7 +69,7 @@ lint: $(ENVIRONMENT) ## Check the style, the types and the imports of the code, 
 	@$(BIN)/snakefmt --check Snakefile workflow/rules
 	@$(BIN)/snakemake --lint >/dev/null
 
-format: $(ENVIRONMENT) ## Put code and rules into the project's format.
+format: $(ENVIRONMENT) ## Format code and rules.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile workflow/rules
 

@@ -1,5 +1,5 @@
 # Rebuilds every number and plot of an experiment: snakemake --cores all [--config experiment=paper]
-# Rules are in workflow/rules, one file a topic; what they run is in workflow/scripts.
+# Rules are in workflow/rules, one file per topic; the scripts they run are in workflow/scripts.
 import os
 import sys
 from pathlib import Path
@@ -15,8 +15,8 @@ if not SCRIPTS.is_dir():
         "disk: clone the repository, and name the Snakefile of the clone."
     )
 sys.path.insert(0, str(SCRIPTS))
-# Rules name their scripts by this variable, since with a path in its command a folder that moves would run anew. Their
-# `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment goes before it.
+# Rules name their scripts by this variable: with a path in their commands, moving the folder would rerun everything.
+# Their `python` is the one that runs Snakemake, here and on a cluster's node; a conda environment takes precedence.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 os.environ.update(LAYERWISE_SCRIPTS=str(SCRIPTS), PATH=PATH)
 
@@ -29,7 +29,7 @@ from layerwise.study.arms import seed_of
 from layerwise.study.facts import facts
 
 try:
-    # What stands in a file of --configfile concerns the main workflow alone.
+    # Files given with --configfile concern only the main workflow.
     RUN = chosen.chosen(config, workflow.overwrite_configfiles if workflow.modifier.is_main_snakefile() else ())
     STUDY = loading.load(RUN.config)
 except InputError as error:
@@ -40,7 +40,8 @@ SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
 ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
 
 
-# A cell that failed did not fail its job, lest it block the rest; a run that ends with an error lets it be tried again.
+# A failed cell does not fail its job, or it would block the rest. If a run ends with an error, its failed cells are set
+# aside for another try.
 onerror:
     failures.try_again(Path(RUN.results))
 
@@ -71,8 +72,8 @@ rule all:
     input:
         rules.complete.input,
         rules.complete.output,
-        # Each file that results/README.md promises is asked for, so one that was lost is made again. Weights are not:
-        # who removes them to save room has all that was made with them.
+        # Every file that results/README.md promises is requested, so a lost one is made again. Weights are not: they
+        # may be removed to save space once everything is made.
         [*PROMPTS, *VERDICTS, *CONTROLS],
         files({name for names in (*FIGURE_INPUTS.values(), *TABLE_INPUTS.values()) for name in names}),
         rules.numbers.output,

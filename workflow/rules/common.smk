@@ -1,18 +1,18 @@
-# Who has which weights, and what a job needs.
+# Which files hold which weights, and what a job needs.
 
 
 def one_of(names):
-    """The pattern of a wildcard that is one of these names; of no names, one that nothing matches."""
+    """The pattern of a wildcard that matches one of these names; without names, it matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def weights_or_receipt(subject):
-    """What holds the weights of a subject."""
+    """The file that holds the weights of a subject."""
     return receipt(subject) if SUBJECTS[subject].model.source else RUN.weights(SUBJECTS[subject].weights)
 
 
 def responses(subject):
-    """The response files of a subject, one an exit layer."""
+    """The response files of a subject, one per exit layer."""
     return RUN.responses(subject, SUBJECTS[subject].layers)
 
 
@@ -22,7 +22,7 @@ def gpus(settings):
 
 
 def memory_mb(settings):
-    """Memory of one process of a model or a judge: published weights pass through it, also on their way to a GPU."""
+    """Memory of one process of a model or a judge; published weights pass through it even on their way to a GPU."""
     return 2000 + (4000 + int(settings.source.size_mb or 0) if settings.source else 0)
 
 
@@ -33,7 +33,7 @@ def chunks(items, size):
 
 
 def judge_weights(judge):
-    """What holds the weights of a judge, if it has any."""
+    """The files that hold the weights of a judge, if it has any."""
     settings = STUDY.judges[judge]
     if settings.source:
         return [receipt(judge), *([receipt(f"{judge}.base")] if settings.base else [])]
@@ -41,12 +41,12 @@ def judge_weights(judge):
 
 
 def files(names):
-    """The files behind names."""
+    """The files of these frames."""
     return [path for name in names for path in FRAMES[name]]
 
 
 def start(wildcards):
-    """The weights that an arm starts from: another arm's, or those of the encoder or the backbones."""
+    """The weights that an arm starts from: another arm's, the encoder's or the backbones'."""
     arms, seed = STUDY.models[wildcards.id].arms, wildcards.seed
     above = arms[wildcards.arm].start
     if above is None:

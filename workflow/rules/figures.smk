@@ -1,8 +1,9 @@
-# Figures and tables: pure functions of the results, each with the plotted data beside it. Each declares in its own file
-# what it reads and what an experiment must have for it.
+# Figures and tables: pure functions of the results. Each declares in its own file what it reads and what an experiment
+# must have for it.
 #
 # OUTPUTS
-#   figures/{experiment}/{figure}.{pdf,svg,png}   with the plotted data (csv), the caption (txt) and a sentence on what it
+#   figures/{experiment}/{figure}.{pdf,svg,png}   with the plotted data (csv), the caption (txt) and a sentence on what
+# it
 #                                                 shows (finding.txt) beside it
 #   results/{experiment}/tables/{table}.{csv,tex}  with a note for readers (txt) and the same beside it
 
@@ -17,7 +18,7 @@ TABLE_INPUTS = {name: said["INPUTS"] for name, said in plugins.planned("report.t
 
 
 rule figure:
-    """Draw one figure, and write down what it shows."""
+    """Draw one figure, and write its caption and its finding."""
     input:
         lambda wildcards: files(FIGURE_INPUTS[wildcards.figure]),
     output:

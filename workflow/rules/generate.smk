@@ -1,16 +1,16 @@
-# Responses: every prompt, through every model, at every exit layer.
+# Responses: every prompt, to every subject, at every exit layer.
 #
 # REQUIRED INPUTS
 #   the model's weights (trained here), or the receipt of their download
 #   all prompts of the experiment
 #
 # OUTPUTS
-#   results/{experiment}/responses/{subject}/layer-LL.jsonl   one file a cell, updated in place: rows whose key still
+#   results/{experiment}/responses/{subject}/layer-LL.jsonl   one file per cell, updated in place: rows whose key still
 #                                                             holds are kept
 
 
-# Outputs cannot be a function of wildcards, so subjects that share their exit layers share a rule for each group of
-# layers that one process serves. An organism experiment has one such rule.
+# Outputs cannot be functions of wildcards, so subjects with the same exit layers share one rule for each group of
+# layers that a process serves. An organism experiment has one such rule.
 CELLS = {}
 for name, subject in SUBJECTS.items():
     for group in chunks(subject.layers, STUDY.experiment.layers_per_job):
@@ -19,7 +19,7 @@ for name, subject in SUBJECTS.items():
 for number, (group, names) in enumerate(CELLS.items()):
 
     rule:
-        """Generate the responses of one model at a group of exit layers."""
+        """Generate the responses of one subject at a group of exit layers."""
         name:
             "generate" if len(CELLS) == 1 else f"generate_{number}"
         input:

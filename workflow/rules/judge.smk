@@ -1,9 +1,9 @@
-# Verdicts: what each judge says of each response, and of controls that it should know.
+# Verdicts: what each judge says about each response, and about controls with a known right answer.
 #
 # OUTPUTS
 #   results/{experiment}/verdicts/{judge}/{subject}.jsonl   all exit layers of a subject, updated in place
-#   results/{experiment}/controls/{judge}.jsonl             the judge on empty, echoed, shuffled and refusing responses
-#   results/{experiment}/human_labels.csv                   judges of refusal on responses that people have labelled
+#   results/{experiment}/controls/{judge}.jsonl             verdicts on empty, echoed, shuffled and refusing responses
+#   results/{experiment}/human_labels.csv                   judges of refusal compared with labels given by people
 
 
 JUDGED = chunks(list(SUBJECTS), STUDY.experiment.models_per_judge_job)
@@ -14,7 +14,7 @@ for number, group in enumerate(JUDGED):
     CONTROLS += [RUN.controls(judge, suffix) for judge in STUDY.judges]
 
     rule:
-        """Let one judge say what it thinks of the responses of a group of models."""
+        """Let one judge judge the responses of a group of subjects."""
         name:
             "judge" if len(JUDGED) == 1 else f"judge_{number}"
         input:
@@ -43,7 +43,7 @@ for number, group in enumerate(JUDGED):
 
 if STUDY.human_labels:
 
-    # Those that say what the people said.
+    # The judges that use the same labels as people.
     LABELLING = [
         id
         for id, one in STUDY.judges.items()
@@ -51,7 +51,7 @@ if STUDY.human_labels:
     ]
 
     rule human_labels:
-        """Hold every judge of refusal against responses that people have labelled."""
+        """Compare every judge of refusal with labels given by people."""
         input:
             sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
             weights=[path for judge in LABELLING for path in judge_weights(judge)],

@@ -1,9 +1,10 @@
-# Metrics: verdicts -> outcomes -> metrics, what the judges are worth, and what was predicted.
+# Metrics: verdicts -> outcomes -> metrics; also how good the judges are, and what became of the predictions.
 #
 # OUTPUTS
 #   results/{experiment}/metrics.csv, paired.csv          every metric; every comparison with the default layer
-#   results/{experiment}/validity.csv, controls.csv       the judges against the truth, against each other, on controls
-#   results/{experiment}/gates.csv, predictions.csv       organisms: is it able? did it come out as registered?
+#   results/{experiment}/validity.csv, agreement.csv      the judges compared with the truth; with each other
+#   results/{experiment}/controls.csv                     the judges on controls
+#   results/{experiment}/gates.csv, predictions.csv       models trained here: ability, outcomes of predictions
 
 VERDICTS = [RUN.verdicts(judge, subject) for judge in STUDY.judges for subject in SUBJECTS]
 
@@ -32,7 +33,7 @@ rule metrics:
 
 
 rule validity:
-    """Hold the judges against the truth where it is known, against each other, and against controls."""
+    """Compare the judges with the truth where it is known, with each other, and on controls."""
     input:
         prompts=PROMPTS,
         verdicts=VERDICTS,
@@ -58,7 +59,7 @@ rule validity:
 
 
 rule assess:
-    """Say whether each organism is able, then whether each registered prediction holds."""
+    """Decide whether each model trained here is able, and whether each registered prediction holds."""
     input:
         metrics=RUN.frame("metrics"),
         probes=PROBES,

@@ -1,8 +1,8 @@
-# The paper, and the last word of a run.
+# The paper, the description of the run for machines, and its final report.
 #
 # OUTPUTS
 #   paper/{experiment}.pdf
-#   results/{experiment}/ro-crate-metadata.json   how all of it was made, for machines
+#   results/{experiment}/ro-crate-metadata.json   how everything was made, for machines
 #   results/{experiment}/complete.txt             what was made, and what it cost
 
 
@@ -30,7 +30,7 @@ rule paper:
 
 
 rule crate:
-    """Describe the run for machines: every file, every job, what was made from what."""
+    """Describe the run for machines: every file, every job, with inputs and outputs."""
     input:
         [
             rules.paper.output,
@@ -55,7 +55,7 @@ rule crate:
 
 
 rule complete:
-    """Say what was made and what it cost; fail if a cell failed, so that the next run tries it again."""
+    """Report what was made and what it cost; fail if a cell failed, so that the next run retries it."""
     input:
         cells=[path for subject in SUBJECTS for path in responses(subject)],
         paper=RUN.paper,

@@ -7,7 +7,7 @@ PROBES = [RUN.probes(subject.name) for subject in STUDY.probed]
 
 
 rule probe:
-    """Fit linear probes on the features of every exit layer of one model."""
+    """Fit linear probes to the features of every exit layer of one subject."""
     input:
         weights=lambda wildcards: weights_or_receipt(wildcards.subject),
         prompts=lambda wildcards: [] if SUBJECTS[wildcards.subject].model.organism else PROMPTS,

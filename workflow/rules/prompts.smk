@@ -1,4 +1,4 @@
-# Prompts: raw data -> one JSONL file a data set, and its images.
+# Prompts: raw data -> one JSONL file per data set, and its images.
 #
 # OUTPUTS
 #   results/{experiment}/prompts/{dataset}.jsonl      with the sha256 of each image

@@ -1,8 +1,8 @@
-# Training: vision encoder (organisms) or assembled backbones -> base arm -> what starts from it. A stage that several
-# arms share is a job of its own.
+# Training: vision encoder (organisms) or assembled backbones -> base arm -> arms that start from it. A stage that
+# several arms share is a job of its own.
 #
 # REQUIRED INPUTS
-#   of assembled models: receipts of the backbones' downloads, and the prompts to learn, which no model is asked
+#   for assembled models: receipts of the backbones' downloads, and the prompts to learn from, which are never asked
 #
 # OUTPUTS
 #   results/{experiment}/models/{model}/model.safetensors   and its siblings: a plain save_pretrained folder, or what an
@@ -64,7 +64,7 @@ rule assemble:
 
 
 rule train_arm:
-    """Train one arm, by the method and from the arm that the model's file declares."""
+    """Train one arm, with the method and from the arm that the model's file declares."""
     input:
         start=start,
         prompts=lessons,
