@@ -41,7 +41,7 @@ ROWS = [
         [
             "generate (2 jobs): decoding.batch_size 32 → 16",
             "judge refusal: code of judging.judges.refusal; 4 inputs will be made again by generate (2 jobs)",
-            "judge toxicity: options.threshold unset → 0.4; 4 inputs will be made again by generate (2 jobs)",
+            "judge toxicity: options.threshold 0.5 → 0.4; 4 inputs will be made again by generate (2 jobs)",
             "judge (3 jobs): 4 inputs will be made again by generate (2 jobs)",
             "assess: input results/smoke/metrics.csv will be made again by metrics",
         ],
@@ -78,9 +78,9 @@ def test_after(project, deed, lines):
 def test_a_change_of_a_shared_helper_names_it_for_every_job_that_uses_it(project):
     add_code(project, "records")
     lines = dict(line.split(": ", 1) for line in said(project, "--full"))
-    assert set(lines) == EVERYTHING - {"train_vision organism-smoke 100"}
+    assert set(lines) == {job for job in EVERYTHING if not job.startswith("train_")}
     changed = {job.split()[0] for job, why in lines.items() if why.startswith("code of records")}
-    assert changed >= {"build_prompts", "train_arm", "generate", "judge", "metrics"}
+    assert changed >= {"build_prompts", "generate", "judge", "metrics"}
     assert lines["figure drift"].startswith("input results/smoke/probes/")
 
 
