@@ -14,7 +14,7 @@ largest difference is 19.5 points, and 2 % lie outside the bands of the referenc
 would not be enough, since 12 % lie outside: they know how much prompts vary, but not how much trainings do. Neither
 would a test of each value, corrected for their number, which knows no more.
 
-A folder holds one reference per platform on which somebody made one.
+A folder holds one reference for each platform on which one was made.
 
 **On any platform**, no row may be missing or rest on fewer responses, and gates and predictions must have the same
 outcomes, since these are what the study claims.
@@ -87,14 +87,14 @@ def _vendor() -> str:
 
 
 def name(where: dict[str, str]) -> str:
-    """The folder of a platform's reference: who made the processor, and the instructions used."""
+    """The name of the folder of a platform's reference: maker of the processor, and instructions used."""
     return re.sub(r"[^a-z0-9]+", "-", f"{where['processor']} {where['instructions']}".lower())
 
 
 def chosen(folder: Path, where: dict[str, str]) -> Path:
-    """Of the references in a folder, one a platform, that of this platform, or else the first.
+    """This platform's reference in a folder, or the first one if there is none for this platform.
 
-    Raises InputError where there is none.
+    Raises InputError if the folder holds no reference.
     """
     there = sorted(path.parent for path in folder.glob(f"*/{PLATFORM}"))
     if not there:
