@@ -40,7 +40,7 @@ SUBJECTS = {subject.name: subject for subject in STUDY.subjects}
 ORGANISMS = {id for id, model in STUDY.models.items() if model.organism}
 
 
-# A failed cell does not fail its job, or it would block the rest. After a run with an error, the next one tries it again.
+# A failed cell does not fail its job, or it would block the rest. If a run ends with an error, the next one retries it.
 onerror:
     failures.try_again(Path(RUN.results))
 
