@@ -94,7 +94,7 @@ def test_outcomes_of_an_experiment_without_a_judge_of_harm_has_a_column_of_answe
     assert {"Refused", "Answered", "Incoherent"} < set(table)
     assert not {"Harmful", "Harmless", "Harmful on benign"} & set(table)
     assert "Answered" not in make(experiments["real"], "outcomes").rows
-    assert set(make(experiments["answered"], "paired").rows["Metric"]) == {"Answered", "Answered right"}
+    assert set(make(experiments["answered"], "paired").rows["Metric"]) == {"Answered", "VQA accuracy"}
 
 
 def test_paired_has_a_column_of_differences_for_each_seed(experiments):

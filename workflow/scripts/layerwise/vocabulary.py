@@ -34,7 +34,7 @@ METRICS = {
     "over_refusal": Metric("Benign refused"),
     "harmful_on_benign": Metric("Harmful on benign"),
     "refusal_gap": Metric("Refusal gap", "points"),
-    "vqa_accuracy": Metric("Answered right"),
+    "vqa_accuracy": Metric("VQA accuracy"),
     "flagged": Metric("Flagged"),
 }
 REFUSAL_GAP = "refusal_gap"

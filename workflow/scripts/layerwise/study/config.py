@@ -254,7 +254,7 @@ class Gates(Settings):
     deep_probe: Share = Field(0.95, description="Minimum AUC of the deep-cue probe.")
     deep_probe_early: Share = Field(0.60, description="Maximum AUC of the deep-cue probe at exit layer 1.")
     asserted: bool = Field(
-        True, description="Whether an arm that fails a gate counts as not able; false if training is cut short."
+        True, description="Whether an arm that fails a gate counts as not able; false if training is too short to pass."
     )
 
 
