@@ -46,6 +46,7 @@ def test_each_behaviour_gets_an_image_of_its_own(tmp_path, sources):
             assert prompt.image == f"images/advbench-coco/{prompt.id}.jpg"
             assert (tmp_path / "prompts" / prompt.image).read_bytes() == raw
             assert prompt.image_sha256 == hashlib.sha256(raw).hexdigest()
+            assert prompt.attributes == {"behaviour": str(row), "photograph": str(pairs[row])}
 
 
 def test_building_again_gives_the_same_and_a_size_the_first_of_it(tmp_path, sources):

@@ -29,7 +29,7 @@ def groups_of(texts):
 
 def pyrit(path, texts):
     """A list as PyRIT writes it."""
-    seeds = [{"value": text, "data_type": "text", "harm_categories": ["Boats"]} for text in texts]
+    seeds = [{"value": text, "data_type": "text", "harm_categories": ["Boats", "Sails"]} for text in texts]
     path.write_text(json.dumps({"dataset_name": "adv_bench", "seeds": seeds}))  # JSON is YAML
     return path
 
@@ -75,7 +75,9 @@ def test_the_parts_hold_all_groups_and_share_none(tmp_path, sources):
     groups = groups_of(TEXTS)
     trained = {TEXTS.index(prompt.text) for prompt in parts["train"]}
     assert trained == {row for row, group in enumerate(groups) if group in {groups[row] for row in trained}}
-    assert {prompt.kind for prompt in parts["all"]} == {"harmful"}
+    for prompt in parts["all"]:
+        assert prompt.kind == "harmful"
+        assert prompt.attributes == {"behaviour": str(TEXTS.index(prompt.text)), "category": "Boats"}
 
 
 def test_the_split_does_not_depend_on_the_seed_and_a_size_is_the_first_of_it(tmp_path, sources):
@@ -96,7 +98,8 @@ def test_a_list_that_is_never_trained_on_loses_what_is_near_to_the_trained_part(
     asked = behaviours.build(spec("bench", "behaviours", rows=5), others, tmp_path)
     assert sorted(prompt.text for prompt in asked) == sorted([fresh[0], fresh[2], test[0].text])
     alone = {name: others[name] for name in ("prompts", "images")}
-    assert len(behaviours.build(spec("bench", "behaviours"), alone, tmp_path)) == 4
+    without_categories = behaviours.build(spec("bench", "behaviours"), alone, tmp_path)
+    assert [list(prompt.attributes) for prompt in without_categories] == [["behaviour"]] * 4
 
 
 def test_a_behaviour_has_one_cluster_in_all_data_sets_and_its_name_does_not_tell_it(tmp_path, sources):

@@ -41,6 +41,7 @@ def test_only_questions_of_colour_and_shape_each_about_an_image_of_its_own(tmp_p
         colour, shape = IMAGES[number]
         asked = {f"what color is the {shape}?": [colour], "what shape is present?": [shape]}
         assert prompt.target == asked[prompt.text] and prompt.kind == "vqa"
+        assert prompt.attributes == {"question_type": "colour" if prompt.target == [colour] else "shape"}
         assert (tmp_path / prompt.image).read_bytes() == picture(number, "PNG")
 
 

@@ -61,6 +61,7 @@ def test_selected_rows_come_with_their_own_images(tmp_path, sources):
             assert (prompt.text, prompt.kind) == (line["jailbreak_query"], "harmful")
             assert prompt.image_sha256 == hashlib.sha256(raw).hexdigest()
             assert (tmp_path / prompt.image).read_bytes() == raw
+            assert prompt.attributes == {"policy": "Boats", "format": "Template", "from": "Handcraft"}
     assert by_id["jailbreakv-mini-27999"].image.endswith(".jpg"), "the ending is the content's, not the archive's"
 
 

@@ -29,6 +29,7 @@ def test_one_question_an_image_with_its_ten_answers(tmp_path, sources):
         assert asked == f"What is in picture {question}?" and instruction.startswith("Answer the question")
         assert prompt.target == [f"boat {question}"] * 6 + [f"ship {n}" for n in range(7, 11)]
         assert prompt.kind == "vqa"
+        assert prompt.attributes == {"question_type": "what is", "answer_type": "other"}
         assert (tmp_path / prompt.image).read_bytes() == picture(QUESTIONS[question])
 
 

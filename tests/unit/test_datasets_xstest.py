@@ -36,6 +36,7 @@ def test_safe_is_benign_and_unsafe_harmful(tmp_path, sources):
         assert prompt.kind == ("benign" if id % 3 else "harmful")
         assert prompt.text == f"How do I fold boat {id}?"
         assert prompt.image is None and prompt.image_sha256 is None
+        assert prompt.attributes == {"type": "homonyms", "focus": "fold"}, "an empty note is no attribute"
 
 
 @pytest.mark.parametrize(("labels", "kinds"), [(["safe"], {"benign": 20}), (["unsafe"], {"harmful": 10})])

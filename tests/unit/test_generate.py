@@ -163,7 +163,7 @@ def test_the_key_is_that_of_all_that_decides_the_row_and_of_nothing_else(cells, 
         generation.key(spec, weights, prompt, 2),
     ]
     assert len({key, *others}) == len(others) + 1
-    assert generation.key(spec, weights, replace(prompt, cluster="other", target=None), 1) == key
+    assert generation.key(spec, weights, replace(prompt, cluster="other", target=None, attributes={"a": "b"}), 1) == key
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja", "processor_config.json"])

@@ -39,6 +39,10 @@ def test_image_twins_are_alike_but_for_the_cue(tmp_path, cue, corners):
         changed = (pixels(tmp_path, hazard) != pixels(tmp_path, twin)).reshape(5, 8, 5, 8, 3).any((1, 3, 4))
         (cell,) = np.argwhere(changed).tolist()
         assert tuple(cell) in corners
+        assert hazard.attributes["item"] == twin.attributes["item"] == hazard.target.split()[1]
+        assert (hazard.attributes["family"], twin.attributes["family"]) == (f"{cue} hazard", f"{cue} safe")
+        glyphs = [set(prompt.attributes.get("glyphs", "").split()) for prompt in (hazard, twin)]
+        assert [len(found) for found in glyphs] == ([1, 2] if cue == "deep" else [0, 0])
 
 
 def test_text_twins_share_the_image_and_differ_in_the_verb(tmp_path):

@@ -7,7 +7,7 @@ The fields are documented for readers in `results/README.md`.
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ class Prompt:
 
     `image` is a path relative to the folder of the prompts file, or None; `cluster` names what repeats (the twin
     pair, the behaviour, the image); `target` is the on-target answer (harmful, benign) or the accepted answers (vqa).
+    `attributes` say what is known of the scene or the source, to break results down by; they decide no response.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Prompt:
     kind: str
     cluster: str
     target: str | list[str] | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

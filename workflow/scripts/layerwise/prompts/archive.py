@@ -10,7 +10,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -105,6 +105,12 @@ def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]
             f"{origin}: not a CSV table in UTF-8 ({error}). Delete the file, then fetch it again."
         ) from error
     return rows
+
+
+def attributes(row: Mapping[str, object], *columns: str) -> dict[str, str]:
+    """The columns that a row fills, as a prompt's attributes: a file need not have them."""
+    found = {column: str(row.get(column) or "").strip() for column in columns}
+    return {column: text for column, text in found.items() if text}
 
 
 def expect(rows: list, number: int | None, origin: Path) -> None:

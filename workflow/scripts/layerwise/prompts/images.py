@@ -123,7 +123,8 @@ def _with_image(prompt: Prompt, control: str, rng: np.random.Generator, folder: 
     shape = (height, width, 3)
     pixels = np.full(shape, 127, np.uint8) if control == "blank" else rng.integers(0, 256, shape, dtype=np.uint8)
     name = f"{prompt.id}.{control}"
-    return dataclasses.replace(prompt, **save_image(png(pixels), folder, prompt.dataset, name, origin=name))
+    saved = save_image(png(pixels), folder, prompt.dataset, name, origin=name)
+    return dataclasses.replace(prompt, image=saved["image"], image_sha256=saved["image_sha256"])
 
 
 def _size(path: Path) -> tuple[int, int]:

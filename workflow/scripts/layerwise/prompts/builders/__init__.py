@@ -2,6 +2,7 @@
 
 A builder offers `build(spec, sources, folder) -> list[Prompt]`. `spec` holds the data set's settings, `sources` the
 local path of each asset by name, and images are written below `folder` as `images/<dataset>/<prompt id>.<suffix>`.
+Whatever is known of a prompt's scene or source goes into its `attributes`; results/README.md lists them.
 
 A builder must be light to import, since every plan reads it. At its top it declares
 

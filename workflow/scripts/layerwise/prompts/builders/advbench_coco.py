@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, expect, table
+from layerwise.prompts.archive import Archive, attributes, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
 from layerwise.records import Prompt
@@ -56,6 +56,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
                 text=rows[row]["goal"],
                 kind="harmful",
                 cluster=f"advbench-{row:03d}",
+                attributes={"behaviour": str(row), "photograph": str(image)} | attributes(rows[row], "category"),
                 **fields,
             )
         )

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import yaml
 from pydantic import Field
@@ -76,11 +76,12 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """
     options = Options(**spec["options"])
     path = sources["prompts"]
-    texts = read(path)
-    expect(texts, options.rows, path)
+    found = read(path)
+    expect(found, options.rows, path)
+    texts = [behaviour.text for behaviour in found]
     trained = []
     if "trained" in sources:
-        others = read(sources["trained"])
+        others = [behaviour.text for behaviour in read(sources["trained"])]
         trained = [others[row] for row in split(others, "train")]
     groups = split(texts, options.part, trained)
     rows = draw(groups, spec["seed"], spec["size"], cluster=groups.get)
@@ -92,20 +93,34 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
             text=texts[row],
             kind="harmful",
             cluster=f"behaviour-{hashlib.sha256(texts[groups[row]].encode()).hexdigest()[:12]}",
+            attributes={"behaviour": str(row)} | ({"category": category} if (category := found[row].category) else {}),
             **fields,
         )
         for id, row, fields in zip(ids, rows, images_beside(ids, spec, sources, folder), strict=True)
     ]
 
 
-def read(path: Path) -> list[str]:
-    """The behaviours in a file, by its ending: values of `seeds` in PyRIT's YAML, or lines of text."""
+class Behaviour(NamedTuple):
+    """A behaviour and its category, empty where the file has none."""
+
+    text: str
+    category: str
+
+
+def read(path: Path) -> list[Behaviour]:
+    """The behaviours in a file, by its ending: `seeds` in PyRIT's YAML, or lines of text.
+
+    PyRIT lists several `harm_categories` of a behaviour, main ones first; the first is its category.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".txt":
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        return [str(seed["value"]).strip() for seed in yaml.safe_load(text)["seeds"]]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+            return [Behaviour(line.strip(), "") for line in text.splitlines() if line.strip()]
+        return [
+            Behaviour(str(seed["value"]).strip(), str((seed.get("harm_categories") or [""])[0]))
+            for seed in yaml.safe_load(text)["seeds"]
+        ]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: neither one behaviour per line (.txt) nor PyRIT's YAML with 'seeds' ({type(error).__name__}). "
             "Fetch it again."

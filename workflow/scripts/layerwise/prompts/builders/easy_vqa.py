@@ -63,7 +63,19 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
         id, member = f"{spec['dataset']}-{number:04d}", images[number]
         fields = save_image(archive.read(member), folder, spec["dataset"], id, f"{archive.path}: {member}")
         cluster = f"easy-vqa-{number:04d}"
-        prompts.append(Prompt(id, spec["dataset"], text, kind="vqa", cluster=cluster, target=[answer], **fields))
+        about = "colour" if answer in COLOURS else "shape" if answer in SHAPES else "caption"
+        prompts.append(
+            Prompt(
+                id=id,
+                dataset=spec["dataset"],
+                text=text,
+                kind="vqa",
+                cluster=cluster,
+                target=[answer],
+                attributes={"question_type": about},
+                **fields,
+            )
+        )
     return prompts
 
 

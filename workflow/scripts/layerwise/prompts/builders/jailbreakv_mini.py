@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, expect, table
+from layerwise.prompts.archive import Archive, attributes, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import save_image
 from layerwise.records import Prompt
@@ -63,6 +63,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
                 text=row["jailbreak_query"],
                 kind="harmful",
                 cluster=_cluster(row),
+                attributes=attributes(row, "policy", "format", "from"),
                 **fields,
             )
         )

@@ -61,6 +61,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
             kind="benign",
             cluster=f"request-{row['id']}",
             target=row["answer"],
+            attributes={"category": row["kind"]},
             **fields,
         )
         for id, row, fields in zip(ids, chosen, images_beside(ids, spec, sources, folder), strict=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, content
+from layerwise.prompts.archive import Archive, attributes, content
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
 from layerwise.records import Prompt
@@ -49,7 +49,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     members = coco_images(archive)
     path = sources["answers"]
     questions = _read(sources["questions"], QUESTIONS, "questions")
-    answers = {row["question_id"]: row["answers"] for row in _read(path, ANNOTATIONS, "annotations")}
+    annotated = {row["question_id"]: row for row in _read(path, ANNOTATIONS, "annotations")}
     by_image: dict[int, list[dict]] = {}
     asked = [row for row in questions if row["image_id"] in members]
     for row in draw(asked, spec["seed"], cluster=lambda row: row["question_id"]):
@@ -59,7 +59,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
         raw, origin = archive.read(members[image]), f"{archive.path}: {members[image]}"
         for row in by_image[image][: options.questions]:
             id = f"{spec['dataset']}-{row['question_id']:09d}"
-            if row["question_id"] not in answers:
+            if (annotation := annotated.get(row["question_id"])) is None:
                 raise InputError(f"{path}: no answers to question {row['question_id']}. Fetch the file again.")
             prompts.append(
                 Prompt(
@@ -68,7 +68,8 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
                     text="\n".join(filter(None, [row["question"], options.instruction])),
                     kind="vqa",
                     cluster=f"coco-{image:012d}",
-                    target=answers[row["question_id"]],
+                    target=annotation["answers"],
+                    attributes=attributes(annotation, "question_type", "answer_type"),
                     **save_image(raw, folder, spec["dataset"], id, origin),
                 )
             )

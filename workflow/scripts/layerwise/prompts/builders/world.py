@@ -19,8 +19,12 @@ from layerwise.world import language
 if TYPE_CHECKING:
     import numpy as np
 
+    from layerwise.world.world import Scenes
+
 SOURCES: dict[str, bool] = {}
 TWINS = True
+FAMILIES = ("neutral", "shallow hazard", "shallow safe", "deep hazard", "deep safe")  # as in `world.FAMILIES`
+QUESTION_TYPES = {language.ITEM_QUESTION: "item", language.COLOUR_QUESTION: "colour"}
 
 
 class Options(Settings):
@@ -59,13 +63,25 @@ def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -
     twins = world.twins(hazards, rng)
     noise = world.noise(spec["size"], rng)
     asked = rng.choice(language.USE_QUESTIONS, spec["size"])
-    images = zip(world.render(hazards, noise), world.render(twins, noise), strict=True)
+    roles = (
+        ("hazard", "harmful", hazards, world.render(hazards, noise)),
+        ("twin", "benign", twins, world.render(twins, noise)),
+    )
     prompts = []
-    for number, (pair, text, item) in enumerate(zip(images, asked, hazards.item, strict=True)):
-        for role, kind, image in zip(("hazard", "twin"), ("harmful", "benign"), pair, strict=True):
+    for number, text in enumerate(asked):
+        for role, kind, scenes, images in roles:
             name = f"{spec['dataset']}-{number:04d}-{role}"
-            target = language.use_answer(int(item))
-            prompts.append(_prompt(spec, name, str(text), image, kind, f"{cue}-{number:04d}", target, folder))
+            prompt = Prompt(
+                id=name,
+                dataset=spec["dataset"],
+                text=str(text),
+                kind=kind,
+                cluster=f"{cue}-{number:04d}",
+                target=language.use_answer(int(scenes.item[number])),
+                attributes={**_seen(scenes, number), "wording": str(text)},
+                **_saved(spec, name, images[number], folder),
+            )
+            prompts.append(prompt)
     return prompts
 
 
@@ -73,7 +89,7 @@ def _text_pairs(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prom
     """A request with a harmful verb and one with a benign verb, about the same person, beside one image."""
     from layerwise.world import world
 
-    _, images = world.sample(world.FAMILIES, spec["size"], rng)
+    scenes, images = world.sample(world.FAMILIES, spec["size"], rng)
     prompts = []
     for number, image in enumerate(images):
         template, person = rng.choice(language.TEXT_QUESTIONS), rng.choice(language.PEOPLE)
@@ -83,9 +99,18 @@ def _text_pairs(spec: dict, rng: np.random.Generator, folder: Path) -> list[Prom
         ):
             verb = str(rng.choice(list(tools)))
             name = f"{spec['dataset']}-{number:04d}-{role}"
-            text = language.text_question(str(template), verb, str(person))
-            target = language.text_answer(verb)
-            prompts.append(_prompt(spec, name, text, image, kind, f"text-{number:04d}", target, folder))
+            said = {"verb": verb, "person": str(person), "wording": str(template)}
+            prompt = Prompt(
+                id=name,
+                dataset=spec["dataset"],
+                text=language.text_question(str(template), verb, str(person)),
+                kind=kind,
+                cluster=f"text-{number:04d}",
+                target=language.text_answer(verb),
+                attributes={**_seen(scenes, number), **said},
+                **_saved(spec, name, image, folder),
+            )
+            prompts.append(prompt)
     return prompts
 
 
@@ -104,13 +129,37 @@ def _questions(spec: dict, rng: np.random.Generator, folder: Path) -> list[Promp
             draws=rng.random(2).tolist(),
         )
         name = f"{spec['dataset']}-{number:04d}"
-        prompts.append(_prompt(spec, name, text, image, "vqa", f"vqa-{number:04d}", [answer], folder))
+        prompt = Prompt(
+            id=name,
+            dataset=spec["dataset"],
+            text=text,
+            kind="vqa",
+            cluster=f"vqa-{number:04d}",
+            target=[answer],
+            attributes={**_seen(scenes, number), "question_type": QUESTION_TYPES.get(text, "mark"), "wording": text},
+            **_saved(spec, name, image, folder),
+        )
+        prompts.append(prompt)
     return prompts
 
 
-def _prompt(
-    spec: dict, name: str, text: str, image: np.ndarray, kind: str, cluster: str, target: str | list[str], folder: Path
-) -> Prompt:
-    """One prompt, its image (40, 40, 3) uint8 written as PNG."""
-    written = save_image(png(image), folder, spec["dataset"], name, origin=name)
-    return Prompt(name, spec["dataset"], text, kind=kind, cluster=cluster, target=target, **written)
+def _saved(spec: dict, name: str, image: np.ndarray, folder: Path) -> dict[str, str]:
+    """An image (40, 40, 3) uint8 written as PNG; returns the prompt's two fields for it."""
+    return save_image(png(image), folder, spec["dataset"], name, origin=name)
+
+
+def _seen(scenes: Scenes, number: int) -> dict[str, str]:
+    """What is in an image, as attributes; marks and glyphs only where there are any."""
+    from layerwise.world import world
+
+    found = {
+        "family": FAMILIES[scenes.family[number]],
+        "item": language.ITEMS[scenes.item[number]],
+        "colour": language.COLOURS[scenes.colour[number]],
+    }
+    if scenes.shallow[number] != world.ABSENT:
+        found["mark"] = language.SHALLOW_MARKS[scenes.shallow[number]]
+        found["corner"] = ("up right", "down left")[scenes.corner[number]]
+    if scenes.top_left[number] != world.ABSENT:
+        found["glyphs"] = f"{scenes.top_left[number]} {scenes.bottom_right[number]}"
+    return found

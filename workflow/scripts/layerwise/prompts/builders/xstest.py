@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import expect, table
+from layerwise.prompts.archive import attributes, expect, table
 from layerwise.prompts.draws import draw
 from layerwise.records import Prompt
 from layerwise.study.settings import Positive, Settings
@@ -58,6 +58,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
             image_sha256=None,
             kind=KINDS[row["label"]],
             cluster=f"xstest-{int(row['id']):03d}",
+            attributes=attributes(row, "type", "focus", "note"),
         )
         for row in draw(asked, spec["seed"], spec["size"], cluster=lambda row: row["id"])
     ]
