@@ -1,6 +1,5 @@
 """The engine against stock transformers, and what it refuses to load."""
 
-import json
 import random
 import shutil
 from dataclasses import replace
@@ -152,16 +151,6 @@ def count_work(family, monkeypatch):
 
 def test_images_are_preprocessed_by_the_backend_that_every_machine_has(family):
     assert type(family.processor.image_processor).__name__ == "CLIPImageProcessorPil"
-
-
-def test_sampling_settings_of_the_checkpoint_are_cleared(folder, tmp_path, tasks, whole, capfd):
-    shutil.copytree(folder, tmp_path / "model")
-    path = tmp_path / "model" / "generation_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "do_sample": True, "temperature": 0.9, "top_p": 0.6}))
-    sampling = checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
-    capfd.readouterr()
-    assert answers(sampling, tasks) == whole
-    assert "temperature" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "processor_config.json"])

@@ -9,13 +9,23 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 
 from layerwise import assets, plugins
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
 from layerwise.models.deltas import WEIGHTS, Delta, chain
 from layerwise.models.families import Family
+
+# The keys of generation_config.json that decide what is generated when decoding is greedy: the model's own tokens.
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
@@ -73,6 +83,7 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
             dtype=getattr(torch, settings["dtype"]),
             attn_implementation=settings["attention"],
             device_map=device_map or ("cuda:0" if torch.cuda.is_available() else None),
+            generation_config=GenerationConfig(),  # not the checkpoint's, which would be checked and could refuse
             local_files_only=True,
             output_loading_info=True,
         )
@@ -91,9 +102,37 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
                 f"key '{key}' of the model's YAML says {settings[key]}, but the checkpoint {folder} has "
                 f"{getattr(family, key)}. Change the key."
             )
-    # Checkpoints ship settings for sampling, which greedy decoding would warn about.
-    model.generation_config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
+    model.generation_config = decoding(folder, model.config, processor.tokenizer.eos_token_id)
     return family
+
+
+def decoding(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) -> GenerationConfig:
+    """Greedy decoding with a checkpoint's token ids, and nothing else of the settings that it ships.
+
+    `eos_token_id` is a list, of the first of generation_config.json, config.json and the tokenizer that names any.
+    `pad_token_id` is never None. Raises InputError where no token ends an answer.
+    """
+    path = folder / "generation_config.json"
+    try:
+        shipped = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        text, given = config.get_text_config(), {}
+        for key in TOKENS:
+            places = (shipped.get(key), getattr(text, key, None), getattr(config, key, None))
+            given[key] = next((place for place in places if place is not None), None)
+        ends = tokenizer_end if given["eos_token_id"] is None else given["eos_token_id"]
+        ends = ends if isinstance(ends, list) else [ends]
+        others = [number for key, number in given.items() if key != "eos_token_id" and number is not None]
+        if not ends or not all(type(number) is int for number in (*ends, *others)):
+            raise ValueError(f"no token ends an answer, or a key is not the number of a token: {given}")
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} cannot be used: {error}. Give 'eos_token_id' there or in config.json, or 'eos_token' in "
+            "tokenizer_config.json."
+        ) from error
+    padding = ends[0] if given["pad_token_id"] is None else given["pad_token_id"]
+    return GenerationConfig(
+        do_sample=False, num_beams=1, bos_token_id=given["bos_token_id"], eos_token_id=ends, pad_token_id=padding
+    )
 
 
 def checkpoint_digest(folder: Path) -> str:
