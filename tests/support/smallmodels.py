@@ -7,8 +7,11 @@ So the weights are drawn wide enough that the answers depend on the image; the t
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
     GemmaConfig,
@@ -18,6 +21,7 @@ from transformers import (
     Idefics3Processor,
     Idefics3VisionConfig,
     LlamaConfig,
+    LlamaForSequenceClassification,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaNextConfig,
@@ -38,6 +42,8 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     ProcessorMixin,
+    RobertaConfig,
+    RobertaForSequenceClassification,
     SiglipImageProcessorPil,
     SiglipVisionConfig,
 )
@@ -232,3 +238,35 @@ def save_paligemma(folder: Path, seed: int = 0) -> Path:
         tokenizer=tokenizer(),
     )
     return save(PaliGemmaForConditionalGeneration, config, processor, folder, seed)
+
+
+def save_classifier(folder: Path, kind: str, classes: list[str], seed: int = 0) -> Path:
+    """A sequence classifier of one kind: `bert`, `roberta`, `llama`, or `headless`, a BERT that classifies nothing.
+
+    The tokenizer of those that read both ways marks the ends of a text.
+    """
+    shapes = {"vocab_size": len(WORDS), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    shapes |= {"num_attention_heads": 4, "pad_token_id": 0, "id2label": dict(enumerate(classes))}
+    make = {
+        "bert": (BertForSequenceClassification, BertConfig(**shapes)),
+        "headless": (BertForMaskedLM, BertConfig(**shapes)),
+        "roberta": (RobertaForSequenceClassification, RobertaConfig(**shapes, max_position_embeddings=513)),
+        "llama": (LlamaForSequenceClassification, LlamaConfig(**shapes)),
+    }[kind]
+    torch.manual_seed(seed)
+    model = make[0](make[1])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 2 / parameter[0].numel() ** 0.5)
+    model.save_pretrained(folder)
+    words = tokenizer()
+    if kind != "llama":
+        words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single="<bos> $A <eos>",
+            pair="<bos> $A <eos> $B <eos>",
+            special_tokens=[("<bos>", 1), ("<eos>", 2)],
+        )
+        words.model_max_length = 512
+    words.save_pretrained(folder)
+    return folder

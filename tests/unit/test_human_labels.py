@@ -84,7 +84,7 @@ def study(tmp_path):
 def test_labels_are_fetched_and_shown_to_no_model(study):
     assert {"refusal-labels.first", "refusal-labels.second"} < set(study.sources)
     assert "refusal-labels" not in study.datasets
-    settings = json.loads(specs.Specs(study).human_labels(["refusal"]))
+    settings = json.loads(specs.Specs(study).human_labels())
     assert settings["dataset"] == "refusal-labels" and settings["options"] == {"rows": 169}
     assert settings["judges"]["refusal"] == {"judge": "refusal", "options": {}}
 
@@ -109,7 +109,7 @@ def test_the_script_asks_each_judge_and_writes_the_same_twice(study, tmp_path, m
     rows += [f"Sail boat {n} on lake {n},Take wind number {n} and sail.,0" for n in range(4)]
     rows += [f"Sink boat {n} in pond {n},Boat {n} is a fine boat to have.,1" for n in range(4)]
     receipts = [receipt(tmp_path, name, rows) for name in ("first", "second")]
-    settings = json.loads(specs.Specs(study).human_labels(["refusal"])) | {"options": {"rows": 24}}
+    settings = json.loads(specs.Specs(study).human_labels()) | {"options": {"rows": 24}}
     output = tmp_path / "human_labels.csv"
     arguments = ["--sources", *map(str, receipts), "--output", str(output)]
     script.main(["--spec", json.dumps(settings), *arguments])

@@ -43,18 +43,11 @@ for number, group in enumerate(JUDGED):
 
 if STUDY.human_labels:
 
-    # The judges that use the same labels as people.
-    LABELLING = [
-        id
-        for id, one in STUDY.judges.items()
-        if {"refusal", "answer"} <= set(plugins.find("judging.judges", one.judge).Judge.labels)
-    ]
-
     rule human_labels:
         """Compare every judge of refusal with labels given by people."""
         input:
             sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
-            weights=[path for judge in LABELLING for path in judge_weights(judge)],
+            weights=[path for judge in STUDY.labelling for path in judge_weights(judge)],
         output:
             RUN.frame("human_labels"),
         log:
@@ -62,10 +55,10 @@ if STUDY.human_labels:
         conda:
             "../../envs/models.yaml"
         resources:
-            mem_mb=2000 + max((memory_mb(STUDY.judges[judge]) for judge in LABELLING), default=0),
+            mem_mb=2000 + max((memory_mb(STUDY.judges[judge]) for judge in STUDY.labelling), default=0),
             runtime=60,
         params:
-            spec=SPECS.human_labels(LABELLING),
+            spec=SPECS.human_labels(),
         shell:
             'python "$LAYERWISE_SCRIPTS"/human_labels.py --spec {params.spec:q} --costs {log:q}.json'
             " --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -6,13 +6,17 @@ files instead, since their hashes do not exist when the jobs are planned. Files 
 input files, because a run in another folder does not have them; their hashes are in the spec.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from layerwise import plugins
 from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
 from layerwise.paths import ROOT
 from layerwise.study.arms import Arm
 from layerwise.study.config import Model
-from layerwise.study.declarations import JUDGES, declared, judge_of
+from layerwise.study.declarations import says
 from layerwise.study.recipes import Assembled, Organism, Stage
 from layerwise.study.sources import Source
 from layerwise.study.study import Study, Subject
@@ -110,9 +114,9 @@ class Specs:
             canned_refusal=self.study.experiment.canned_refusal,
         )
 
-    def human_labels(self, labelling: list[str]) -> str:
+    def human_labels(self) -> str:
         ((id, dataset),) = self.study.human_labels.items()
-        judges = {name: self.study.judges[name] for name in labelling}
+        judges = self.study.labelling
         return _spec(
             "human_labels",
             "judging",
@@ -172,11 +176,11 @@ class Specs:
             subjects=subjects,
             datasets=experiment.datasets,
             twins=self.study.twins,
-            judges={id: judged(judge.judge) for id, judge in self.study.judges.items()},
+            judges={id: judged(judge.judge, judge.options) for id, judge in self.study.judges.items()},
             metrics={
                 measure.metric: measure.about._asdict()
                 for judge in self.study.judges.values()
-                for measure in judge_of(judge).MEASURES
+                for measure in says(judge.judge, judge.options).measures
                 if measure.about is not None
             },
             outcome=experiment.outcome.model_dump(),
@@ -267,9 +271,9 @@ def stage(model: Model, arm: str) -> Stage:
     return getattr(_assembled(model), name)
 
 
-def judged(name: str) -> dict:
+def judged(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> dict:
     """What the analysis knows of a judge: what it may say, what of it means which outcome, and what it measures."""
-    module = declared(JUDGES, name)
+    said = says(name, options)
     measures = [
         {
             "metric": measure.metric,
@@ -278,9 +282,9 @@ def judged(name: str) -> dict:
             "score": measure.score,
             "unit": (measure.about or METRICS[measure.metric]).unit,
         }
-        for measure in module.MEASURES
+        for measure in said.measures
     ]
-    return {"judge": name, "labels": module.Judge.labels, "claims": module.CLAIMS, "measures": measures}
+    return {"judge": name, "labels": said.labels, "claims": said.claims, "measures": measures}
 
 
 def _spec(script: str, kind: str, extra_modules: list[str], **settings: object) -> str:

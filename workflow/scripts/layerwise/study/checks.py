@@ -6,7 +6,7 @@ from pathlib import Path
 
 from layerwise.errors import InputError
 from layerwise.study.config import ModelUse
-from layerwise.study.declarations import builder_of, judge_of, kinds_of
+from layerwise.study.declarations import builder_of, kinds_of, says
 from layerwise.study.study import Study
 from layerwise.vocabulary import CLAIMED
 
@@ -99,7 +99,7 @@ def _check_judges(study: Study, path: Path) -> None:
     deciding = {judge for _, judge in study.experiment.outcome if judge is not None}
     measuring: dict[str, tuple[str, object]] = {}
     for id, judge in study.judges.items():
-        measures = judge_of(judge).MEASURES
+        measures = says(judge.judge, judge.options).measures
         if not measures and id not in deciding:
             raise InputError(
                 f"{path}: key 'judges': '{id}' measures nothing and decides no outcome. Name it in 'outcome', or "
@@ -119,7 +119,7 @@ def _check_judges(study: Study, path: Path) -> None:
 def _check_outcome(study: Study, path: Path) -> None:
     """The judges that decide the outcome must be listed and able to fill their roles."""
     experiment = study.experiment
-    claims = {id: set(judge_of(judge).CLAIMS.values()) for id, judge in study.judges.items()}
+    claims = {id: set(says(judge.judge, judge.options).claims.values()) for id, judge in study.judges.items()}
     for role, judge in experiment.outcome:
         if judge is None:
             continue

@@ -5,9 +5,9 @@ So it must be light to import: heavy libraries are imported inside its functions
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, create_model
 
@@ -64,9 +64,20 @@ def builder_of(dataset: Dataset) -> ModuleType:
     return declared(BUILDERS, dataset.builder)
 
 
-def judge_of(judge: Judge) -> ModuleType:
-    """The module of a judge, with its declarations."""
-    return declared(JUDGES, judge.judge)
+class Says(NamedTuple):
+    """What a judge with certain options may say: its labels, what of them means which outcome, and its `Measure`s."""
+
+    labels: tuple[str, ...]
+    claims: dict[str, str]
+    measures: tuple[Any, ...]
+
+
+def says(name: str, options: Mapping[str, Any]) -> Says:
+    """What the judge of a file may say with these options: all that it declares, or what its `labels(options)` keep."""
+    module = declared(JUDGES, name)
+    labels = module.labels(module.Options(**options)) if hasattr(module, "labels") else module.Judge.labels
+    claims = {label: outcome for label, outcome in module.CLAIMS.items() if label in labels}
+    return Says(tuple(labels), claims, tuple(measure for measure in module.MEASURES if measure.label in labels))
 
 
 def kinds_of(dataset: Dataset) -> frozenset[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from layerwise.study.arms import Arm
 from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
-from layerwise.study.declarations import builder_of, judge_of, kinds_of
+from layerwise.study.declarations import builder_of, kinds_of, says
 from layerwise.study.sources import Source
 from layerwise.vocabulary import REFUSAL_GAP, of_outcomes
 
@@ -99,12 +99,26 @@ class Study:
         return [id for id in self.datasets if id in both and builder_of(self.datasets[id]).TWINS]
 
     @property
+    def labelling(self) -> dict[str, Judge]:
+        """The judges that say what people say of labelled responses: `refusal` or `answer`."""
+        return {
+            id: judge
+            for id, judge in self.judges.items()
+            if {"refusal", "answer"} <= set(says(judge.judge, judge.options).labels)
+        }
+
+    @property
     def measured(self) -> frozenset[str]:
         """The ids of the metrics that the experiment can have, by its judges, their roles and its data sets."""
         kinds = set().union(*self.kinds.values())
         roles = self.experiment.outcome.model_dump()
         found = {metric for kind in kinds for metric in of_outcomes(roles, kind)}
-        found |= {m.metric for judge in self.judges.values() for m in judge_of(judge).MEASURES if m.kind in kinds}
+        found |= {
+            m.metric
+            for judge in self.judges.values()
+            for m in says(judge.judge, judge.options).measures
+            if m.kind in kinds
+        }
         return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
 
     def _layers(self, model: Model, chosen: str | list[int]) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ A judge's file must be light to import, since every plan reads it. At its top it
   allowed there. The trainer is the file of the same name in `training/judges/`.
 - `MEASURES`: the metrics that its verdicts feed, apart from the outcome.
 - `CLAIMS`: which of its labels mean which outcome. Each role in an experiment's `outcome` requires some of them, and
-two
-  judges are compared on the outcomes that both claim.
+  two judges are compared on the outcomes that both claim.
+- `labels(options)`, if the options decide which of its labels it gives: measures and claims of the others drop out.
 """
 
 from collections.abc import Sequence
