@@ -10,6 +10,7 @@ import pytest
 from pypdf import PdfReader
 
 from layerwise.files import file_digest
+from layerwise.vocabulary import OUTCOME_OF
 from project import ROOT
 
 
@@ -42,7 +43,7 @@ def test_every_cell_has_every_prompt(finished):
 
 def test_the_outcomes_of_a_cell_add_up(finished):
     metrics = pd.read_csv(finished.folder / "results/smoke/metrics.csv", dtype={"seed": str})
-    outcomes = metrics[metrics.metric.isin(["refusal", "asr", "harmless", "incoherent"]) & (metrics.judge == "truth")]
+    outcomes = metrics[metrics.metric.isin(OUTCOME_OF) & (metrics.judge == "truth")]
     sums = outcomes.groupby(["model", "arm", "seed", "dataset", "layer", "group"], dropna=False).value.sum()
     assert len(sums) and (abs(sums - 1) < 1e-9).all()
 

@@ -87,7 +87,7 @@ KINDS = {
     "xstest": {"harmful", "benign"},
 }
 OF_KIND = {
-    "harmful": {"refusal", "asr", "harmless", "incoherent", "flagged", "asr_guard"},
+    "harmful": {"refusal", "asr", "off_target", "harmless", "incoherent", "flagged", "asr_guard"},
     "benign": {"over_refusal", "harmful_on_benign"},
     "vqa": {"vqa_accuracy"},
 }

@@ -74,12 +74,20 @@ def test_stacked_outcomes_are_the_shares_and_add_up(experiments):
     own = data[(data["model"] == "llava-1.5-7b") & (data["dataset"] == "advbench-coco")]
     bars = [one for one in axes.collections if isinstance(one, PolyCollection)]
     heights = {}
-    for outcome, collection in zip(style.OUTCOMES, bars, strict=True):
+    told_apart = [outcome for outcome in style.OUTCOMES if outcome != "off_target"]
+    for outcome, collection in zip(told_apart, bars, strict=True):
         boxes = [path.get_extents() for path in collection.get_paths()]
         heights[outcome] = [box.height for box in boxes]
         expected = own[own["metric"] == outcome].sort_values("layer")["value"]
         np.testing.assert_allclose(heights[outcome], 100 * expected, rtol=1e-6)
     np.testing.assert_allclose(sum(np.array(one) for one in heights.values()), 100, rtol=1e-6)
+
+
+def test_off_target_harm_is_an_outcome_where_the_truth_decides(experiments):
+    _, figure = shown(experiments["tiny"], "outcomes")
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named[:5] == ["harmful", "off-target harm", "harmless", "incoherent", "refusal"]
+    assert len([one for one in figure.axes[0].collections if isinstance(one, PolyCollection)]) == 5
 
 
 def test_where_no_judge_tells_harm_the_answered_share_stands_in_its_place(experiments):

@@ -27,12 +27,13 @@ def verdicts(rng, layers=(0, 5), model="one", prompts=200):
     rows = []
     for layer in layers:
         for i in range(prompts):
-            truth = rng.choice(LABELS["truth"], p=[0.3, 0.4, 0.2, 0.1])
+            truth = rng.choice(LABELS["truth"], p=[0.3, 0.3, 0.1, 0.2, 0.1])
+            harm = truth in ("harmful", "off_target")
             says = {
                 "truth": truth,
                 "refusal": "refusal" if (truth == "refusal") ^ (rng.random() < 0.1) else "answer",
-                "detoxify": "toxic" if (truth == "harmful") ^ (rng.random() < 0.3) else "clean",
-                "second": "toxic" if (truth == "harmful") ^ (rng.random() < 0.2) else "clean",
+                "detoxify": "toxic" if harm ^ (rng.random() < 0.3) else "clean",
+                "second": "toxic" if harm ^ (rng.random() < 0.2) else "clean",
             }
             rows += [Verdict("k", f"p{i}", model, layer, judge, str(label)) for judge, label in says.items()]
     return rows
@@ -65,7 +66,9 @@ def pick(table, **where):
 )
 def test_precision_and_recall_are_the_textbook_ones(rows, counts, judge, label, truth, layer):
     table = judge_validity.against_truth(counts, "truth", LABELS, CLAIMS)
-    true = np.array(labels_of(rows, "truth", layer)) == truth
+    # Off-target harm is harm: a judge that is not asked which harm was meant is right to call it so.
+    meant = [truth, "off_target"] if truth == "harmful" else [truth]
+    true = np.isin(labels_of(rows, "truth", layer), meant)
     said = np.array(labels_of(rows, judge, layer)) == label
     precision = pick(table, judge=judge, layer=layer, metric="precision")
     recall = pick(table, judge=judge, layer=layer, metric="recall")
@@ -97,7 +100,7 @@ def test_the_confusion_matrix_counts_every_response_once(rows, counts):
         for layer, n in ((0, 200), (5, 200), (None, 400)):
             cells = table[(table.judge == judge) & (table.metric == "count")]
             cells = cells[cells.layer.isna() if layer is None else cells.layer == layer]
-            assert len(cells) == 4 * 2 and cells.value.sum() == n and set(cells.n) == {n}
+            assert len(cells) == 5 * 2 and cells.value.sum() == n and set(cells.n) == {n}
     hits = sum(
         a == "harmful" and b == "toxic"
         for a, b in zip(*(labels_of(rows, j) for j in ("truth", "detoxify")), strict=True)

@@ -151,6 +151,7 @@ def test_thresholds_of_coherence_are_options():
     [
         ("harmful", "sure lamp lift", "harmful"),
         ("harmful", "sure vorn spin", "harmless"),
+        ("harmful", "sure stab knife", "off_target"),
         ("harmful", "sorry i refuse", "refusal"),
         ("harmful", "", "incoherent"),
         ("harmful", "lift lamp sure", "incoherent"),

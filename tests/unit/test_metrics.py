@@ -54,8 +54,7 @@ def verdicts(subjects, rows, seed=0):
                 given = [("vqa", "correct" if random.random() < 0.9 else "wrong", None)]
                 if prompt.kind != "vqa":
                     chance = layer / 8 if prompt.kind == "harmful" else 0.1
-                    rest = (1 - chance) / 3
-                    outcome = random.choice(OUTCOMES, p=[chance, rest, rest, rest])
+                    outcome = random.choice(OUTCOMES, p=[chance, *[(1 - chance) / 4] * 4])
                     score = random.random()
                     given = [
                         ("truth", outcome, None),
@@ -135,7 +134,7 @@ def test_outcomes_add_up_to_one(both):
     outcomes = both[0][both[0]["metric"].isin(SHARES)]
     keys = ["model", "arm", "seed", "dataset", "layer", "group"]
     sums = outcomes.groupby(keys, dropna=False)["value"].agg(["sum", "count"])
-    assert np.allclose(sums["sum"], 1) and (sums["count"] == 4).all()
+    assert np.allclose(sums["sum"], 1) and (sums["count"] == len(OUTCOMES)).all()
 
 
 def test_groups_follow_the_papers_rule():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerwise.analysis.outcomes import outcomes, source
-from layerwise.vocabulary import OUTCOMES, WITHOUT_HARM, possible
+from layerwise.vocabulary import OUTCOMES, WITHOUT_HARM, WITHOUT_TRUTH, possible
 
 RULES = {"truth": None, "refusal": "words", "coherence": "rules", "harm": "guard"}
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
@@ -46,8 +46,8 @@ def test_only_the_labels_that_claim_an_outcome_decide_it():
 @given(st.lists(ROW, min_size=1))
 def test_each_response_has_one_outcome_so_shares_add_up(rows):
     found = pd.Series(of(*rows))
-    assert set(found) <= set(OUTCOMES)
-    assert sum(found.eq(outcome).sum() for outcome in OUTCOMES) == len(rows)
+    assert set(found) <= set(WITHOUT_TRUTH)
+    assert sum(found.eq(outcome).sum() for outcome in WITHOUT_TRUTH) == len(rows)
 
 
 @given(st.lists(ROW, min_size=1))
@@ -56,7 +56,7 @@ def test_without_a_judge_of_harm_harmful_and_harmless_are_answered(rows):
     found, judged = outcomes(labels, UNJUDGED, CLAIMS), outcomes(labels, RULES, CLAIMS)
     assert set(found) <= set(WITHOUT_HARM) == set(possible(UNJUDGED))
     assert found.tolist() == judged.replace({"harmful": "answered", "harmless": "answered"}).tolist()
-    assert possible(RULES) == possible(TRUTH) == OUTCOMES
+    assert possible(RULES) == WITHOUT_TRUTH and set(OUTCOMES) - set(WITHOUT_TRUTH) == {"off_target"}
     assert source(UNJUDGED) == "words+rules"
 
 
@@ -66,9 +66,10 @@ def test_a_response_that_a_judge_missed_has_no_outcome_even_if_it_is_a_refusal()
 
 
 def test_truth_names_the_outcome_itself():
-    labels = pd.DataFrame({"truth": ["harmless", None], "words": ["refusal", "refusal"]})
+    labels = pd.DataFrame({"truth": ["harmless", None, "off_target"], "words": ["refusal", "refusal", "answer"]})
     found = outcomes(labels, TRUTH, CLAIMS)
-    assert found[0] == "harmless" and pd.isna(found[1])
+    assert found[0] == "harmless" and pd.isna(found[1]) and found[2] == "off_target"
+    assert possible(TRUTH) == OUTCOMES
 
 
 def test_a_judge_without_any_verdict_leaves_no_outcome():

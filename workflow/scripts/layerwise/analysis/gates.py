@@ -22,8 +22,8 @@ PROBED = (
 def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFrame:
     """Each gate of each model, with the columns of `gates.csv`; `passed` is empty if a gate could not be tried.
 
-    `thresholds` is the experiment's `gates`. Gates on refusals apply only to the `aligned` arms, on probes to
-    organisms.
+    `thresholds` is the experiment's `gates`. Gates on refusals apply only to the `aligned` arms; on off-target harm,
+    which only the truth knows, and on probes to organisms.
     """
     rows = []
     for subject in evidence.subjects.itertuples():
@@ -32,9 +32,12 @@ def gates(evidence: Evidence, thresholds: dict, aligned: list[str]) -> pd.DataFr
         tried = [("vqa_accuracy", "vqa_accuracy", default, True)]
         if subject.arm in aligned:
             tried += [("refusal", "refusal", default, True), ("over_refusal", "over_refusal", default, False)]
+        organism = subject.name in set(evidence.organisms["name"])
+        if organism and evidence.metrics["metric"].eq("off_target").any():
+            tried.append(("off_target", "off_target", default, False))
         for gate, metric, layer, at_least in tried:
             rows += _gate(subject, gate, evidence.at(*who, metric), layer, thresholds[gate], at_least)
-        for gate, probe, layer, at_least in PROBED if subject.name in set(evidence.organisms["name"]) else ():
+        for gate, probe, layer, at_least in PROBED if organism else ():
             layer = default if layer is None else layer
             found = evidence.probe(subject.model, subject.seed, probe)
             rows += _gate(subject, gate, found, layer, thresholds[gate], at_least)

@@ -1,8 +1,9 @@
 """How good judges are: compared with the truth where it is known, with each other, and on controls.
 
 Two judges are compared on a *claim*, an outcome that both can name, as their files declare: a guard's `unsafe` and
-Detoxify's `toxic` both claim `harmful`; the truth judge names all four outcomes. Judges without a common claim are not
-compared.
+Detoxify's `toxic` both claim `harmful`; the truth judge names every outcome. Judges without a common claim are not
+compared. Off-target harm counts as `harmful` here, since other judges are not asked which harm was meant: a guard that
+calls it unsafe is right.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ import pandas as pd
 from layerwise.analysis import stats
 from layerwise.analysis.outcomes import Claims
 from layerwise.records import Control, Verdict
-from layerwise.vocabulary import OUTCOMES
+from layerwise.vocabulary import OFF_TARGET, OUTCOMES
 
 VALIDITY = ["judge", "layer", "metric", "truth", "label", "value", "low", "high", "n"]
 AGREEMENT = ["first", "second", "claim", "layer", "metric", "value", "low", "high", "n"]
@@ -80,7 +81,7 @@ def against_truth(
             for label in labels[judge]:
                 if (claim := claims[judge].get(label)) is None:
                     continue
-                truly = cell.label.map(claims[truth]) == claim
+                truly = _claimed(cell.label, claims[truth]) == claim
                 hit = truly & (cell.other == label)
                 for metric, chosen in (("precision", cell.other == label), ("recall", truly)):
                     rows.append((judge, layer, metric, claim, label, *_share(cell[chosen], hit[chosen])))
@@ -99,7 +100,8 @@ def agreement(counts: pd.DataFrame, claims: Claims) -> pd.DataFrame:
         for outcome in outcomes if len(found) else ():
             for layer, cell in _by_layer(found):
                 one, two = (
-                    cell[side].map(claims[judge]).eq(outcome) for side, judge in (("label", first), ("other", second))
+                    _claimed(cell[side], claims[judge]).eq(outcome)
+                    for side, judge in (("label", first), ("other", second))
                 )
                 rows.append((first, second, outcome, layer, "agreement", *_share(cell, one == two)))
                 kappa = stats.kappa(np.repeat(one.to_numpy(), cell.n), np.repeat(two.to_numpy(), cell.n))
@@ -123,6 +125,11 @@ def controls(tried: Iterable[Control], labels: Mapping[str, Sequence[str]]) -> p
         if group.score.notna().all():
             rows.append((judge, control, "score", "", group.score.astype(float).mean(), np.nan, np.nan, n))
     return pd.DataFrame(rows, columns=CONTROLS)
+
+
+def _claimed(labels: pd.Series, claims: Mapping[str, str]) -> pd.Series:
+    """The outcome that each label claims; off-target harm is harm."""
+    return labels.map(claims).replace(OFF_TARGET, "harmful")
 
 
 def _oriented(counts: pd.DataFrame, first: str, second: str) -> pd.DataFrame:

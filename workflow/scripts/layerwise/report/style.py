@@ -28,7 +28,13 @@ MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*")
 # Tol's "muted" scheme, which shares no colour with Okabe and Ito's.
 CUES = {"item": "#999933", "shallow": "#AA4499", "deep": "#332288", "text": "#117733"}
 ANSWERED = {"answered": "#CC6677"}  # used where no judge tells harmful from harmless
-OUTCOMES = {"asr": "#882255", "harmless": "#DDCC77", "incoherent": "#BBBBBB", "refusal": "#44AA99"}
+OUTCOMES = {
+    "asr": "#882255",
+    "off_target": "#EE99AA",
+    "harmless": "#DDCC77",
+    "incoherent": "#BBBBBB",
+    "refusal": "#44AA99",
+}
 INK, QUIET, WARNING = "#222222", "#8A8A8A", "#B00020"
 
 RC: dict[str, Any] = {

@@ -6,12 +6,13 @@ from pathlib import Path
 from layerwise.judging.judges import Measure
 from layerwise.records import Prompt, Response
 from layerwise.study.settings import Settings
+from layerwise.vocabulary import OUTCOMES
 from layerwise.world import language
 
 WEIGHTS = ()
 # It decides the outcome, from which all its metrics follow.
 MEASURES: tuple[Measure, ...] = ()
-CLAIMS = {"refusal": "refusal", "harmful": "harmful", "harmless": "harmless", "incoherent": "incoherent"}
+CLAIMS = {outcome: outcome for outcome in OUTCOMES}
 
 
 class Options(Settings):
@@ -19,11 +20,11 @@ class Options(Settings):
 
 
 class Judge:
-    """`refusal`, `harmful`, `harmless` or `incoherent`, as `world.language.outcome` decides. No score."""
+    """An outcome of the vocabulary, as `world.language.outcome` decides. No score."""
 
     kinds = frozenset({"harmful", "benign"})
     sees = ("kind", "target")
-    labels = (language.REFUSED, language.HARMFUL, language.HARMLESS, language.INCOHERENT)
+    labels = OUTCOMES
     batch_size = 4096
 
     def __init__(self, options: Options, weights: Sequence[Path] = ()) -> None:

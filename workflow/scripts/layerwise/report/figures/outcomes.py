@@ -48,7 +48,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
     figure.supxlabel("Exit layer", size=7)
     figure.supylabel("Share of responses (%)", size=7)
     handles: list[Artist] = [
-        Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=OUTCOME_OF[name])
+        Patch(facecolor=COLOURS[name], hatch=_hatch(name), edgecolor="white", label=_named(name))
         for name in _stacked(data)
     ]
     handles.append(Line2D([], [], **DEFAULT, linestyle="none", label="default layer"))
@@ -93,9 +93,16 @@ def _hatch(outcome: str) -> str | None:
     return "/////" if outcome == "incoherent" else None
 
 
+def _named(metric: str) -> str:
+    """The outcome whose share a metric is, in words."""
+    return OUTCOME_OF[metric].replace("_target", "-target harm")
+
+
 def caption(data: DataFrame, style: Style) -> str:
     lowest = OUTCOME_OF[_stacked(data)[0]]
     answers = "compliance with the harm, a harmless answer"
+    if "off_target" in set(data["metric"]):
+        answers = "compliance with the harm, another harm than was asked for (off-target), a harmless answer"
     if lowest == "answered":
         answers = "an answer (no judge here calls it harmful or harmless)"
     return captions.join(
@@ -106,7 +113,7 @@ def caption(data: DataFrame, style: Style) -> str:
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
     """The series, exit layer and data set whose outcomes differ most from those at the default layer."""
-    cells = shown.cells(frames["metrics"], tuned(subjects), ["answered", "asr", "harmless", "incoherent", "refusal"])
+    cells = shown.cells(frames["metrics"], tuned(subjects), list(COLOURS))
     table = cells[cells["mean"]].pivot_table(
         index=[*results.SERIES, "dataset", "layer", "default"], columns="metric", values="value", sort=False
     )
@@ -118,7 +125,7 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
     distance = (others - base.reindex(others.index.droplevel("layer")).to_numpy()).abs().sum(axis=1)
     model, arm, dataset, layer = distance.idxmax()
     here, there = others.loc[distance.idxmax()], base.loc[(model, arm, dataset)]
-    said = ", ".join(f"{OUTCOME_OF[name]} {share(there[name])} to {share(here[name])}" for name in here.index)
+    said = ", ".join(f"{_named(name)} {share(there[name])} to {share(here[name])}" for name in here.index)
     yield (
         f"Outcomes change most, from the default layer to another exit, for {arm or names.models[model]} at exit"
         f" {layer} on {names.datasets[dataset]}: {said}."

@@ -8,11 +8,12 @@ from layerwise.report.text import MISSING, Names, Table, estimate, filled, none,
 INPUTS = ("gates",)
 WHEN = ["trained"]
 # Gates that set an upper limit; all others set a lower one.
-AT_MOST = ("over_refusal", "deep_probe_early")
+AT_MOST = ("over_refusal", "off_target", "deep_probe_early")
 GATES = {
     "vqa_accuracy": "VQA accuracy",
     "refusal": "Hazards refused",
     "over_refusal": "Twins refused",
+    "off_target": "Off-target harm",
     "item_probe": "Item probe (accuracy)",
     "deep_probe": "Deep-cue probe (AUC)",
     "deep_probe_early": "Deep-cue probe (AUC), early",

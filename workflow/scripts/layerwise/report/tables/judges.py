@@ -31,7 +31,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     note = (
         "In percent [95 % interval], over all models and exits; lowest: at a single exit layer. Precision: of the"
         " responses given the label, the share that deserve it. Recall: of the responses that deserve the label, the"
-        " share given it."
+        " share given it. Off-target harm, a harm that was not asked for, deserves a label of harm."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
