@@ -101,9 +101,11 @@ def identity_from(blocks: Iterable[torch.nn.Module], layer: int) -> Iterator[Non
             hook.remove()
 
 
-def engine_answers(family: Family, asked: Sequence[Task], new_tokens: int, batch_size: int = 8) -> dict:
+def engine_answers(
+    family: Family, asked: Sequence[Task], new_tokens: int, batch_size: int = 8, cache: str = "dynamic"
+) -> dict:
     """The engine's answers by (prompt id, exit layer); none may fail."""
-    found = [item for batch in generate(family, asked, new_tokens, batch_size) for item in batch]
+    found = [item for batch in generate(family, asked, new_tokens, batch_size, cache=cache) for item in batch]
     failed = [item for item in found if not isinstance(item, Answer)]
     assert not failed, failed[0]
     return {(item.prompt_id, item.layer): item for item in found}

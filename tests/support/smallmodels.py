@@ -14,6 +14,7 @@ from transformers import (
     BertForSequenceClassification,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    Dinov2Config,
     GemmaConfig,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
@@ -144,6 +145,25 @@ def save_llava(folder: Path, seed: int = 0, vision_blocks: int = 4, end: float =
     return save(LlavaForConditionalGeneration, config, processor, folder, seed, end)
 
 
+def save_llava_dinov2(folder: Path, seed: int = 0) -> Path:
+    """A LLaVA checkpoint with a DINOv2 encoder: 40 px images, 25 patches, 4 blocks."""
+    vision = Dinov2Config(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=4, mlp_ratio=2, image_size=40, patch_size=8
+    )
+    config = LlavaConfig(
+        vision_config=vision, text_config=LlamaConfig(**text_shapes()), image_token_id=3, image_seq_length=25
+    )
+    processor = LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 40}, crop_size={"height": 40, "width": 40}),
+        tokenizer=tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    return save(LlavaForConditionalGeneration, config, processor, folder, seed)
+
+
 def save_llava_next(folder: Path, seed: int = 0) -> Path:
     """A LLaVA-NeXT checkpoint: tiles of 24 px and 9 patches, up to 2 x 2 of them, 4 blocks."""
     grids = [[24, 48], [48, 24], [48, 48], [24, 72]]
@@ -270,3 +290,14 @@ def save_classifier(folder: Path, kind: str, classes: list[str], seed: int = 0) 
         words.model_max_length = 512
     words.save_pretrained(folder)
     return folder
+
+
+# Of every family a builder, its blocks and its default layer.
+FAMILIES = {
+    "idefics3": (save_idefics3, 4, 4),
+    "llava": (save_llava, 4, 3),
+    "llava_dinov2": (save_llava_dinov2, 4, 3),
+    "llava_next": (save_llava_next, 4, 3),
+    "mllama": (save_mllama, 6, 6),
+    "paligemma": (save_paligemma, 4, 4),
+}

@@ -49,7 +49,7 @@ class Cells:
         self.spec = {
             "subject": "small.narrow-default.s0",
             "model": models.settings(BLOCKS),
-            "decoding": {"max_new_tokens": NEW_TOKENS, "batch_size": 8},
+            "decoding": {"max_new_tokens": NEW_TOKENS, "batch_size": 8, "cache": "dynamic"},
         }
         self.prompts = root / "prompts" / "pictures.jsonl"
         write(self.prompts, [task.prompt for task in tasks])
@@ -90,8 +90,9 @@ def test_a_file_a_layer_sorted_by_prompt(cells, whole, tasks):
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_run_that_was_killed_and_resumed_leaves_the_bytes_of_one_that_was_not(cells, monkeypatch, seed):
+@pytest.mark.parametrize(("seed", "cache"), [(0, "dynamic"), (1, "dynamic"), (2, "static")])
+def test_a_run_that_was_killed_and_resumed_leaves_the_bytes_of_one_that_was_not(cells, monkeypatch, seed, cache):
+    cells.spec["decoding"]["cache"] = cache
     whole = cells.run()
     shutil.rmtree(cells.output(0).parent)
 
@@ -117,7 +118,7 @@ def test_a_run_that_was_killed_and_resumed_leaves_the_bytes_of_one_that_was_not(
     monkeypatch.setattr(
         engine,
         "generate",
-        lambda f, tasks, *rest: (computed.extend(sum((task.layers for task in tasks), ())), real(f, tasks, *rest))[1],
+        lambda f, tasks, **rest: (computed.extend(sum((task.layers for task in tasks), ())), real(f, tasks, **rest))[1],
     )
     assert cells.run() == whole
     assert len(computed) == COUNT * len(LAYERS) - kept + 1
@@ -142,7 +143,7 @@ def test_a_new_prompt_costs_its_own_rows_alone(cells, tasks, monkeypatch):
     before = cells.rows(2)
     write(cells.prompts, [task.prompt for task in tasks])
     real, computed = engine.generate, []
-    monkeypatch.setattr(engine, "generate", lambda f, t, *rest: (computed.extend(t), real(f, t, *rest))[1])
+    monkeypatch.setattr(engine, "generate", lambda f, t, **rest: (computed.extend(t), real(f, t, **rest))[1])
     cells.run()
     assert [task.prompt.id for task in computed] == [tasks[-1].prompt.id]
     assert {**cells.rows(2), **before} == cells.rows(2) and len(cells.rows(2)) == len(before) + 1
@@ -201,15 +202,15 @@ def test_a_corrupt_image_costs_its_own_rows_and_is_named(cells, tasks):
 def test_a_batch_that_fails_leaves_its_layers_a_status_and_the_others_whole(cells, monkeypatch, capfd):
     whole = cells.run()
     shutil.rmtree(cells.output(0).parent)
-    real, calls = LlavaForConditionalGeneration.generate, []
+    real, calls = LlavaForConditionalGeneration.forward, []
 
     def failing(self, **inputs):
         calls.append(inputs)
-        if len(calls) == 3:
+        if len(calls) == 20:
             raise RuntimeError("out of luck")
         return real(self, **inputs)
 
-    monkeypatch.setattr(LlavaForConditionalGeneration, "generate", failing)
+    monkeypatch.setattr(LlavaForConditionalGeneration, "forward", failing)
     cells.run()
     assert "Traceback" in (log := capfd.readouterr().err) and "out of luck" in log
     failed = [layer for layer in LAYERS if cells.status(layer).exists()]
@@ -220,7 +221,7 @@ def test_a_batch_that_fails_leaves_its_layers_a_status_and_the_others_whole(cell
             assert "RuntimeError: out of luck" in json.loads(cells.status(layer).read_text())["error"]
         else:
             assert cells.output(layer).read_bytes() == whole[layer]
-    calls[:] = [None] * 3
+    calls[:] = [None] * 20
     assert cells.run() == whole
     assert not any(cells.status(layer).exists() for layer in LAYERS)
 

@@ -93,13 +93,18 @@ class Specs:
 
     def generate(self, subject: Subject) -> str:
         model = subject.model
+        decoding = self.study.experiment.decoding
         return _spec(
             "generate",
             "generation",
             [plugins.module("models.families", model.family)],
             subject=subject.name,
             model=model.model_dump(include=LOADED | {"system_prompt"}),
-            decoding=self.study.experiment.decoding.model_dump(),
+            decoding={
+                "max_new_tokens": decoding.max_new_tokens,
+                "batch_size": model.batch_size or decoding.batch_size,
+                "cache": model.cache,
+            },
         )
 
     def judge(self, id: str) -> str:

@@ -1,9 +1,9 @@
-"""The engine: prompts at exit layers in, answers out, one batch at a time.
+"""The engine: prompts at exit layers in, answers out.
 
-A batch holds prompts of one token length and always has the same number of rows; copies of its last row fill it up. In
-bf16, greedy text depends on the shape of a batch. Because that shape is constant, text does not depend on which prompts
-and layers are requested, on their order, or on an interruption. Nothing is padded, and rows of several exit layers
-share a batch. Images are preprocessed and encoded once for all their prompts and exit layers, as long as memory lasts.
+Rows of several exit layers are decoded side by side (`decoding`), at shapes that follow from a row's own prompt and the
+settings alone. So text does not depend on which prompts and layers are requested, on their order, or on an
+interruption, in bf16 either. Images are preprocessed and encoded once for all their prompts and exit layers, as long as
+memory lasts.
 """
 
 import hashlib
@@ -20,11 +20,13 @@ from PIL import Image
 from torch import Tensor
 
 from layerwise.errors import InputError
+from layerwise.models.decoding import Decoder, Dynamic, Lost, Row, Static
 from layerwise.models.families import TILES, Family
 from layerwise.records import Prompt
 
 # Memory for preprocessed images, and as much again for their features at all exit layers. It affects no result.
 HELD_BYTES = 2 << 30
+CACHES: dict[str, type[Decoder]] = {"dynamic": Dynamic, "static": Static}
 
 
 @dataclass(frozen=True)
@@ -56,47 +58,48 @@ class Failure:
     error: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """One row of a batch: a task at one exit layer, its tokens, and its image's features there."""
-
-    task: Task
-    layer: int
-    tokens: list[int]
-    features: Tensor | None
-
-
 def generate(
-    family: Family, tasks: Iterable[Task], max_new_tokens: int, batch_size: int, system_prompt: str | None = None
+    family: Family,
+    tasks: Iterable[Task],
+    max_new_tokens: int,
+    batch_size: int,
+    system_prompt: str | None = None,
+    cache: str = "dynamic",
 ) -> Iterator[Sequence[Answer | Failure]]:
-    """Greedy answers to all tasks at all their layers; each list is a finished batch.
+    """Greedy answers to all tasks at all their layers; each list is what was finished together.
 
-    An error with one image or in one batch becomes a `Failure` of each of its rows; the other rows continue.
+    An error with one image or in one batch becomes a `Failure` of each of its rows; the other rows continue. Raises
+    InputError for a model that cannot be decoded with this kind of `cache`.
     """
+    decoder = CACHES[cache](family, batch_size, max_new_tokens)
     tasks = sorted(tasks, key=lambda task: (task.prompt.image_sha256 or "", task.prompt.id))
     images = _Images(family, sorted({layer for task in tasks for layer in task.layers}))
-    groups: dict[tuple[int, bool], list[tuple[Task, list[int]]]] = defaultdict(list)
+    groups: dict[tuple[bool, int], list[tuple[Task, list[int]]]] = defaultdict(list)
     for task in tasks:
         try:
             tokens = family.encode(task.prompt.text, images.preprocessed(task), system_prompt)
-            groups[len(tokens), task.image is None].append((task, tokens))
+            groups[task.image is None, len(tokens)].append((task, tokens))
         except Exception as error:
             yield _failures(((task, layer) for layer in task.layers), error)
     for _, encoded in sorted(groups.items(), key=lambda group: group[0]):
-        batch: list[_Row] = []
+        batch: list[Row] = []
         for row in _rows(encoded, images):
             if isinstance(row, Failure):
                 yield [row]
                 continue
             batch.append(row)
-            if len(batch) == batch_size:
-                yield _answers(family, batch, max_new_tokens, batch_size)
+            if len(batch) == decoder.at_once:
+                decoder.add(batch)
+                yield from _done(family, decoder)
                 batch = []
         if batch:
-            yield _answers(family, batch, max_new_tokens, batch_size)
+            decoder.add(batch)
+            yield from _done(family, decoder)
+    decoder.rest()
+    yield from _done(family, decoder)
 
 
-def _rows(encoded: Sequence[tuple[Task, list[int]]], images: "_Images") -> Iterator[_Row | Failure]:
+def _rows(encoded: Sequence[tuple[Task, list[int]]], images: "_Images") -> Iterator[Row | Failure]:
     """Rows of prompts of one length: layer by layer, for as many prompts at a time as have room for their features."""
     held: list[tuple[Task, list[int], dict[int, Tensor]]] = []
     size = start = 0
@@ -114,35 +117,24 @@ def _rows(encoded: Sequence[tuple[Task, list[int]]], images: "_Images") -> Itera
             for layer in images.layers:
                 for task, tokens, found in held:
                     if layer in task.layers:
-                        yield _Row(task, layer, tokens, found.get(layer))
+                        yield Row((task, layer), tokens, found.get(layer))
             held, size = [], 0
 
 
-@torch.inference_mode()
-def _answers(family: Family, rows: list[_Row], max_new_tokens: int, batch_size: int) -> Sequence[Answer | Failure]:
-    """Generate for at most `batch_size` rows of one token length."""
-    filled = rows + rows[-1:] * (batch_size - len(rows))
-    try:
-        input_ids = torch.tensor([row.tokens for row in filled], device=family.model.device)
-        features = None if rows[0].features is None else [row.features for row in filled]
-        inputs = family.generation_inputs(input_ids, torch.ones_like(input_ids), features)
-        config = family.model.generation_config
-        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-        padding = ends[0] if config.pad_token_id is None else config.pad_token_id
-        output = family.model.generate(
-            **inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=padding
-        )
-    except Exception as error:
-        return _failures(((row.task, row.layer) for row in rows), error)
-    # The output repeats the prompt if it was given as tokens.
-    said = output[:, input_ids.shape[1] if "input_ids" in inputs else 0 :].tolist()
-    answers = []
-    for row, tokens in zip(rows, said, strict=False):
-        length = next((place for place, token in enumerate(tokens) if token in ends), None)
-        reason = "length" if length is None else "stop"
-        text = family.processor.tokenizer.decode(tokens[:length], skip_special_tokens=True).strip()
-        answers.append(Answer(row.task.prompt.id, row.layer, text, len(tokens[:length]), reason))
-    return answers
+def _done(family: Family, decoder: Decoder) -> Iterator[Sequence[Answer | Failure]]:
+    """What a decoder has finished since it was last asked."""
+    done, decoder.done = decoder.done, []
+    answers: list[Answer | Failure] = []
+    for said in done:
+        task, layer = said.row.key
+        if isinstance(said, Lost):
+            answers += _failures([said.row.key], said.error)
+            continue
+        text = family.processor.tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
+        reason = "stop" if said.ended else "length"
+        answers.append(Answer(task.prompt.id, layer, text, len(said.tokens), reason))
+    if answers:
+        yield answers
 
 
 def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Failure]:

@@ -57,10 +57,7 @@ def compute(
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
         family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
-        decoding = spec["decoding"]
-        for batch in engine.generate(
-            family, tasks, decoding["max_new_tokens"], decoding["batch_size"], spec["model"]["system_prompt"]
-        ):
+        for batch in engine.generate(family, tasks, **spec["decoding"], system_prompt=spec["model"]["system_prompt"]):
             keep(batch, spec["subject"], files, errors)
             yield from batch
 

@@ -42,12 +42,22 @@ class Model(Settings):
         ge=0,
         description="GPU memory the model needs, in GB; with 0, a GPU is used if there is one, but not claimed.",
     )
+    batch_size: Positive | None = Field(
+        None, description="Rows that are answered side by side; if absent, the experiment's `decoding.batch_size`."
+    )
+    cache: Literal["dynamic", "static"] = Field(
+        "dynamic",
+        description="The key-value cache. `static`, for GPUs: its shape is constant, so that a step is one CUDA graph, "
+        "and rows that have ended make room for others; rows of more than 768 tokens are fewer, in the same memory.",
+    )
     gpus: Positive = Field(1, description="GPUs that one process claims, if it needs any; several share the weights.")
 
     @model_validator(mode="after")
     def one_origin(self) -> Self:
         if [self.source, self.organism, self.assembled].count(None) != 2:
             raise ValueError("give one of `source` (published weights), `organism` or `assembled` (trained here)")
+        if self.cache == "static" and self.attention == "flash_attention_2":
+            raise Mistake("cache", "a static cache needs a mask, which flash_attention_2 does not take; use sdpa")
         if self.default_layer > self.blocks:
             raise Mistake("default_layer", f"{self.default_layer} lies beyond the encoder: {self._exits()}")
         if self.organism and self.organism.vision.blocks != self.blocks:

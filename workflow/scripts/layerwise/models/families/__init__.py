@@ -49,7 +49,10 @@ class Family(Protocol):
     def generation_inputs(
         self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
     ) -> dict[str, Tensor]:
-        """The arguments of `model.generate` for a (rows, length) batch, from the features of each row's image."""
+        """The model's arguments to read a (rows, length) batch with, from the features of each row's image.
+
+        They may hold `position_ids`, unless a prompt's places are 0, 1, 2 …, and a cache with states of the image.
+        """
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -56,8 +56,9 @@ class Family:
         # Token type 0 is the prefix, which attends in both directions.
         prefix = torch.zeros_like(input_ids)
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": prefix}
+        inputs["position_ids"] = attention_mask.cumsum(1)  # they count from one
         if features is not None:
-            # This model's `generate` takes no embeddings, but it takes an encoder's output.
+            # With embeddings, it could not tell where the image is, but it takes an encoder's output.
             encoded = BaseModelOutputWithPooling(pooler_output=torch.stack(list(features)))
             inputs["mm_encoder_outputs"] = {"image": encoded}
         return inputs
