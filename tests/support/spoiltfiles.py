@@ -144,8 +144,8 @@ MODELS = {
         ["'assembled.vision.format'", "no format 'onnx_dinov3'", "mean onnx_dinov2?"],
     ),
     "a format of the other side": (
-        changed(ASSEMBLED, assembled__vision__format="gguf_llama"),
-        ["'assembled.vision.format'", "language format", "allowed: onnx_dinov2"],
+        changed(ASSEMBLED, assembled__vision__format="gguf"),
+        ["'assembled.vision.format'", "language format", "allowed: onnx_clip, onnx_dinov2"],
     ),
     "a method that is not there": (
         changed(MODEL, **{"arms__broad-none__method": "pretrian"}),

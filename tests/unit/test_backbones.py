@@ -6,14 +6,23 @@ import onnx
 import pytest
 import torch
 from gguf import GGUFWriter
-from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM
+from onnxruntime.quantization import quantize_dynamic
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    Dinov2Config,
+    Dinov2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 import models
 import smallmodels
 from layerwise import plugins
 from layerwise.errors import InputError
-from layerwise.models import backbones, checkpoints
-from layerwise.models.backbones import gguf_llama, onnx_dinov2
+from layerwise.models import backbones, checkpoints, onnx_graphs
+from layerwise.models.backbones import gguf as gguf_format
+from layerwise.models.backbones import onnx_clip, onnx_dinov2
 
 SIDE, PATCH = 28, 14
 OLDER = {f"attention.{name[0]}_proj": f"attention.attention.{name}" for name in ("query", "key", "value")}
@@ -47,7 +56,7 @@ class Saliency(torch.nn.Module):
 def graph(tmp_path_factory):
     """An ONNX file with the key names that transformers had when such files were exported."""
     path = tmp_path_factory.mktemp("onnx") / "saliency.onnx"
-    example = (torch.zeros(onnx_dinov2.IMAGES, 3, SIDE, SIDE),)
+    example = (torch.zeros(onnx_graphs.IMAGES, 3, SIDE, SIDE),)
     torch.onnx.export(Saliency(dinov2()), example, path, dynamo=False, input_names=["image"])
     model = onnx.load(path)
     for new, old in OLDER.items():
@@ -89,6 +98,63 @@ def test_a_graph_of_another_architecture_is_refused(graph, tmp_path):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(InputError, match=r"other.onnx: not a Dinov2Model.*layer_scale1"):
         onnx_dinov2.load(tmp_path / "other.onnx")
+
+
+@pytest.fixture(scope="module")
+def tower():
+    """CLIP's image tower with its projection, none of whose weights are equal."""
+    torch.manual_seed(0)
+    shapes = {"hidden_size": 2 * onnx_clip.HEAD, "intermediate_size": 96, "num_attention_heads": 2}
+    model = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(num_hidden_layers=3, image_size=32, patch_size=8, projection_dim=16, **shapes)
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.05)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def quantised(tower, tmp_path_factory):
+    """The tower as packages ship it: exported, and its matrices rounded to int8 by onnxruntime."""
+    folder = tmp_path_factory.mktemp("clip")
+    example = (torch.zeros(onnx_graphs.IMAGES, 3, 32, 32),)
+    torch.onnx.export(tower, example, folder / "whole.onnx", dynamo=False, input_names=["pixel_values"])
+    quantize_dynamic(folder / "whole.onnx", folder / "int8.onnx", op_types_to_quantize=["MatMul"])
+    return folder / "int8.onnx"
+
+
+def test_clip_comes_out_of_int8_as_close_as_the_rounding_allows(tower, quantised):
+    found, wanted = onnx_clip.load(quantised).state_dict(), tower.vision_model.state_dict()
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        rounded = value.ndim == 2 and "position" not in name
+        step = (value.max() - value.min()) / 255 if rounded else 0
+        torch.testing.assert_close(found[name], value, rtol=0, atol=float(step))
+
+
+def test_clip_equals_its_graph_freed_of_rounded_activations_and_a_wrong_weight_is_seen(quantised):
+    encoder = onnx_clip.load(quantised)
+    differences = onnx_clip.parity(quantised, encoder)
+    assert len(differences) == 3 and max(differences) < 1e-5
+    with torch.no_grad():
+        encoder.encoder.layers[1].mlp.fc1.weight.mul_(1.01)
+    spoilt = onnx_clip.parity(quantised, encoder)
+    assert spoilt[0] < 1e-5 and spoilt[1] > 1e-4
+
+
+def test_clip_at_another_size_is_what_transformers_interpolates(quantised):
+    encoder = onnx_clip.load(quantised)
+    smaller, images = onnx_clip.resized(encoder, 24), torch.randn(2, 3, 24, 24)
+    with torch.no_grad():
+        ours, theirs = smaller(images), encoder(images, interpolate_pos_encoding=True)
+    torch.testing.assert_close(ours.last_hidden_state, theirs.last_hidden_state, rtol=0, atol=0)
+    assert onnx_clip.resized(encoder, 32) is encoder
+
+
+def test_a_graph_that_is_no_clip_is_refused(graph):
+    with pytest.raises(InputError, match=r"saliency.onnx: not a CLIP image tower"):
+        onnx_clip.load(graph)
 
 
 def llama(words: int) -> LlamaForCausalLM:
@@ -145,7 +211,7 @@ def gguf(tmp_path_factory):
 
 
 def test_a_llama_comes_out_of_gguf_as_it_went_in(gguf, tmp_path):
-    model, tokenizer = gguf_llama.load(gguf)
+    model, tokenizer = gguf_format.load(gguf)
     tokens = torch.tensor([[1, 4, 5, 13, 2]])
     with torch.no_grad():
         torch.testing.assert_close(model(tokens).logits, llama(len(TOKENS))(tokens).logits)
@@ -156,13 +222,14 @@ def test_a_llama_comes_out_of_gguf_as_it_went_in(gguf, tmp_path):
 
 def test_another_file_is_no_gguf(tmp_path):
     (tmp_path / "some.gguf").write_bytes(b"GGUF? no")
-    with pytest.raises(InputError, match=r"some.gguf: not a GGUF file with a Llama"):
-        gguf_llama.load(tmp_path / "some.gguf")
+    with pytest.raises(InputError, match=r"some.gguf: not a GGUF file with a language model"):
+        gguf_format.load(tmp_path / "some.gguf")
 
 
 def assembled(**more):
     tokenizer = smallmodels.tokenizer()
     settings = {"image_token": "<image>", "image_size": 42, "default_layer": 2, "seed": 0} | more
+    settings |= {"image_mean": onnx_dinov2.IMAGE_MEAN, "image_std": onnx_dinov2.IMAGE_STD}
     return backbones.assemble(dinov2(), llama(len(tokenizer)), tokenizer, **settings)
 
 
@@ -205,5 +272,5 @@ def test_what_does_not_fit_is_refused(wrong, said):
 
 
 def test_a_format_that_is_not_there_is_named():
-    with pytest.raises(InputError, match=r"no format 'safetensor'; allowed: gguf_llama, onnx_dinov2"):
+    with pytest.raises(InputError, match=r"no format 'safetensor'; allowed: gguf, onnx_clip, onnx_dinov2"):
         plugins.find("models.backbones", "safetensor")

@@ -40,5 +40,5 @@ def test_each_thing_keeps_to_the_protocol_of_its_room(tmp_path):
 
 
 def test_what_does_not_keep_to_it_is_named(tmp_path):
-    said = mypy(tmp_path, ["claim: models.organisms.Recipe = models.backbones.gguf_llama"])
+    said = mypy(tmp_path, ["claim: models.organisms.Recipe = models.backbones.gguf"])
     assert 'expression has type Module, variable has type "Recipe"' in said

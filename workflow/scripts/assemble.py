@@ -41,6 +41,8 @@ def main(argv: list[str]) -> None:
     reader: LanguageBackbone = plugins.find("models.backbones", spec["language"])
     language, tokenizer = reader.load(assets.resolve(arguments.language))
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}
+    settings |= {"image_mean": vision.IMAGE_MEAN, "image_std": vision.IMAGE_STD}
+    encoder = vision.resized(encoder, spec["image_size"])
     checkpoints.save(arguments.output, *backbones.assemble(encoder, language, tokenizer, **settings))
 
 

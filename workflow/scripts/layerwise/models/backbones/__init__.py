@@ -5,13 +5,13 @@ and the `FAMILIES` that can be made of it. An assembled model is a genuine LLaVA
 projector.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from transformers import (
     GenerationConfig,
-    LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -29,11 +29,17 @@ CHAT_TEMPLATE = (
     "{% if part['type'] == 'image' %}{{ '<image>\n' }}{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which DINOv2 was trained with
 
 
 class VisionBackbone(Protocol):
-    """What the file of a vision encoder's format offers. Both raise InputError for a file that holds something else."""
+    """What the file of a vision encoder's format declares and offers.
+
+    `IMAGE_MEAN` and `IMAGE_STD` normalise the channels of its images. `load` and `parity` raise InputError for a file
+    that holds something else.
+    """
+
+    IMAGE_MEAN: tuple[float, float, float]
+    IMAGE_STD: tuple[float, float, float]
 
     def load(self, path: Path) -> PreTrainedModel:
         """The encoder."""
@@ -41,27 +47,32 @@ class VisionBackbone(Protocol):
     def parity(self, path: Path, encoder: PreTrainedModel) -> list[float]:
         """How far the encoder's states differ from those of its source, block by block."""
 
+    def resized(self, encoder: PreTrainedModel, size: int) -> PreTrainedModel:
+        """The encoder for images of `size` pixels per side."""
+
 
 class LanguageBackbone(Protocol):
     """What the file of a language model's format offers."""
 
-    def load(self, path: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         """The language model and its tokenizer. Raises InputError for a file that holds something else."""
 
 
 def assemble(
     encoder: PreTrainedModel,
-    language: LlamaForCausalLM,
+    language: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     image_token: str,
     image_size: int,
+    image_mean: Sequence[float],
+    image_std: Sequence[float],
     default_layer: int,
     seed: int,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """A LLaVA and its processor. `image_token` is a token that the language model knows and no text contains.
 
-    Images are resized to `image_size` pixels per side. Raises InputError if `image_token` is not a token or the size is
-    not a multiple of the encoder's patch.
+    Images are resized to `image_size` pixels per side and normalised by `image_mean` and `image_std`. Raises InputError
+    if `image_token` is not a token or the size is not a multiple of the encoder's patch.
     """
     image_id, patch = tokenizer.convert_tokens_to_ids(image_token), encoder.config.patch_size
     if image_id in (None, tokenizer.unk_token_id):
@@ -88,7 +99,7 @@ def assemble(
     model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, do_sample=False, **ends)
     size = {"height": image_size, "width": image_size}
     images = CLIPImageProcessorPil(
-        size=size, crop_size=size, do_center_crop=False, image_mean=IMAGE_MEAN, image_std=IMAGE_STD
+        size=size, crop_size=size, do_center_crop=False, image_mean=list(image_mean), image_std=list(image_std)
     )
     tokenizer.image_token = image_token
     processor = LlavaProcessor(

@@ -10,27 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
-from onnx import numpy_helper
 from transformers import Dinov2Config, Dinov2Model
 
 from layerwise.errors import InputError
+from layerwise.models import onnx_graphs
 
 PART = "vision"
 FAMILIES = ("llava_dinov2",)
+IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which DINOv2 was trained with
 PREFIX = "backbone"
 # Older key names, and those of transformers 5.
 RENAMED = {f"attention.attention.{name}.": f"attention.{name[0]}_proj." for name in ("query", "key", "value")}
 RENAMED["attention.output.dense."] = "attention.o_proj."
-IMAGES = 2  # to compare the encoder with the graph on
 HEADS = 6  # DINOv2-small's; the graph only has the width of all heads together
 
 
 def load(path: Path) -> Dinov2Model:
     """The encoder, without its saliency decoder. Raises InputError for a graph that holds another architecture."""
     graph = onnx.load(path).graph
-    weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    weights = onnx_graphs.initializers(graph)
     state = {name.removeprefix(f"{PREFIX}."): value for name, value in weights.items() if name.startswith(PREFIX)}
     for node in graph.node:
         if node.op_type == "MatMul" and node.name.startswith(f"/{PREFIX}/") and node.input[1] in weights:
@@ -57,16 +56,15 @@ def parity(path: Path, encoder: Dinov2Model) -> list[float]:
     the largest absolute state. The graph accepts images of one size only.
     """
     model = onnx.load(path)
-    named = _block_outputs(model.graph, encoder.config.num_hidden_layers)
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in named)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (image,) = session.get_inputs()
-    pixel_values = torch.randn(IMAGES, *image.shape[1:], generator=torch.Generator().manual_seed(0))
-    theirs = session.run(named, {image.name: pixel_values.numpy()})
+    pixel_values, theirs = onnx_graphs.states(model, _block_outputs(model.graph, encoder.config.num_hidden_layers))
     with torch.no_grad():
         said = encoder(pixel_values, output_hidden_states=True)
-    ours = [*said.hidden_states[1:], said.last_hidden_state]
-    return [float(np.abs(a - b.numpy()).max() / np.abs(a).max()) for a, b in zip(theirs, ours, strict=True)]
+    return onnx_graphs.differences(theirs, [*said.hidden_states[1:], said.last_hidden_state])
+
+
+def resized(encoder: Dinov2Model, size: int) -> Dinov2Model:
+    """The encoder itself: DINOv2 interpolates its positions to the size of an image whenever it sees one."""
+    return encoder
 
 
 def _positions(graph: onnx.GraphProto, weights: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.ndarray]:
