@@ -102,7 +102,7 @@ def metrics(study: loading.Study) -> pd.DataFrame:
     rows = []
     for subject in study.subjects:
         for layer in subject.layers:
-            for dataset in study.experiment.datasets:
+            for dataset in study.datasets:
                 for judge, metric, value, n in _values(draw, dataset, study):
                     low = max(-1 if metric == "refusal_gap" else 0, value - 0.07)
                     about = (subject.id, subject.arm or "", subject.seed or "", dataset)
@@ -166,7 +166,7 @@ def paired(study: loading.Study) -> pd.DataFrame:
     for subject in study.subjects:
         seed = subject.seed or ""
         for layer in set(subject.layers) - {subject.model.default_layer}:
-            for dataset in study.experiment.datasets:
+            for dataset in study.datasets:
                 of_harm = "asr" if "harmful" in possible(study.experiment.outcome.model_dump()) else "answered"
                 metric = "vqa_accuracy" if "vqa" in dataset else of_harm
                 value = draw.uniform(-1, 1)

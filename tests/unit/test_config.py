@@ -76,7 +76,32 @@ SPOILT = {
     "id that leaves the folder": (
         "[world-shallow,",
         "[../smoke,",
-        ["'datasets.0'", "lower-case letters", "'../smoke'"],
+        ["'datasets.0.id'", "lower-case letters", "'../smoke'"],
+    ),
+    "data set twice": (
+        "[world-shallow,",
+        "[world-deep, world-shallow,",
+        ["'datasets'", "'world-deep' is listed twice"],
+    ),
+    "data set asked of an unknown model": (
+        "[world-shallow,",
+        "[{id: world-shallow, models: [organism-smok]},",
+        ["'datasets'", "'world-shallow'", "no model 'organism-smok'", "Did you mean organism-smoke?"],
+    ),
+    "data set asked of an arm that is not studied": (
+        "[world-shallow,",
+        "[{id: world-shallow, arms: [narrow-none]},",
+        ["'world-shallow'", "no arm 'narrow-none'", "allowed: broad-none, broad-default"],
+    ),
+    "data set asked beyond the encoder": (
+        "[world-shallow,",
+        "[{id: world-shallow, layers: [9]},",
+        ["'world-shallow'", "exit layer 9", "'organism-smoke'", "0 to 8"],
+    ),
+    "model that is asked nothing": (
+        "[world-shallow, world-deep, world-text, world-vqa]",
+        "[{id: world-shallow, arms: [broad-none]}]",
+        ["'datasets'", "'organism-smoke.broad-default.s100'", "Widen"],
     ),
     "no models": (MODELS, "models:\n", ["'models'", "must be a list", "None"]),
     "model a number": (MODELS, "models: [7]\n", ["'models.0'", "must hold keys and values", "7"]),
@@ -194,6 +219,22 @@ def test_a_model_may_stand_by_its_id_alone(folder: Path) -> None:
     (subject,) = loading.load(folder / "smoke.yaml").subjects
     assert (subject.name, subject.arm, subject.seed) == ("published", None, None)
     assert subject.layers == (0, 7, 23), "the default layer is always among the exit layers"
+
+
+def test_a_data_set_may_be_asked_of_some_models_at_some_exit_layers(folder: Path) -> None:
+    edit(folder / "smoke.yaml", "seeds: [100]", "seeds: [100, 101]")
+    edit(folder / "smoke.yaml", "layers: [0, 7]", "layers: [0, 2, 7]")
+    narrowed = "[world-shallow, {id: world-deep, layers: [2, 5]}, {id: world-text, layers: default, seeds: first}"
+    edit(folder / "smoke.yaml", "[world-shallow, world-deep, world-text", narrowed)
+    edit(folder / "smoke.yaml", "world-vqa]", "{id: world-vqa, arms: [broad-default]}]")
+    asked = {subject.name.partition(".")[2]: subject.asked for subject in loading.load(folder / "smoke.yaml").subjects}
+    everywhere, both = {"world-shallow": (0, 2, 7)}, {"world-deep": (2, 7)}
+    assert asked == {
+        "broad-none.s100": everywhere | both | {"world-text": (7,)},
+        "broad-default.s100": everywhere | both | {"world-text": (7,), "world-vqa": (0, 2, 7)},
+        "broad-none.s101": everywhere | both,
+        "broad-default.s101": everywhere | both | {"world-vqa": (0, 2, 7)},
+    }
 
 
 def test_a_file_that_inherits_keeps_what_it_does_not_change() -> None:

@@ -50,6 +50,7 @@ class Cells:
             "subject": "small.narrow-default.s0",
             "model": models.settings(BLOCKS),
             "decoding": {"max_new_tokens": NEW_TOKENS, "batch_size": 8, "cache": "dynamic"},
+            "only": {},
         }
         self.prompts = root / "prompts" / "pictures.jsonl"
         write(self.prompts, [task.prompt for task in tasks])
@@ -129,6 +130,18 @@ def test_layers_may_be_grouped_in_any_way(cells):
     together = cells.run()
     shutil.rmtree(cells.output(0).parent)
     assert {**cells.run((4, 1)), **cells.run((0,)), **cells.run((2, 3))} == together
+
+
+def test_a_data_set_may_be_asked_at_some_layers_alone_and_then_at_all(cells, tasks):
+    (dataset,), (first, *others) = {task.prompt.dataset for task in tasks}, LAYERS
+    whole = cells.run()
+    for layer in LAYERS:
+        cells.output(layer).unlink()
+    cells.spec["only"] = {dataset: [first]}
+    cells.run()
+    assert cells.output(first).read_bytes() == whole[first] and not any(cells.rows(layer) for layer in others)
+    cells.spec["only"] = {}
+    assert cells.run() == whole
 
 
 def test_nothing_is_loaded_when_all_is_there(cells, monkeypatch):

@@ -64,6 +64,11 @@ SMALL = {
     "only visual questions": lambda project: project.edit(SMOKE, DATASETS, "datasets: [world-vqa]"),
     "only benign prompts": only("benign"),
     "only harmful prompts": only("harmful"),
+    "data sets asked here and there": lambda project: project.edit(
+        SMOKE,
+        DATASETS,
+        "datasets: [world-shallow, world-deep, {id: world-text, layers: default}, {id: world-vqa, arms: [broad-none]}]",
+    ),
     "one cluster": lambda project: project.edit(SMOKE, "limit: 24", "limit: 1"),
 }
 

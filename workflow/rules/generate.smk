@@ -2,7 +2,7 @@
 #
 # REQUIRED INPUTS
 #   the model's weights (trained here), or the receipt of their download
-#   all prompts of the experiment
+#   the prompts of the data sets that the model is asked
 #
 # OUTPUTS
 #   results/{experiment}/responses/{subject}/layer-LL.jsonl   one file per cell, updated in place: rows whose key still
@@ -24,7 +24,7 @@ for number, (group, names) in enumerate(CELLS.items()):
             "generate" if len(CELLS) == 1 else f"generate_{number}"
         input:
             weights=lambda wildcards: weights_or_receipt(wildcards.subject),
-            prompts=PROMPTS,
+            prompts=lambda wildcards: [RUN.prompts(dataset) for dataset in SUBJECTS[wildcards.subject].asked],
         output:
             [update(path) for path in RUN.responses("{subject}", group)],
         log:

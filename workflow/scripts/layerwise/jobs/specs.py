@@ -105,6 +105,8 @@ class Specs:
                 "batch_size": model.batch_size or decoding.batch_size,
                 "cache": model.cache,
             },
+            # The data sets that are not asked at every exit layer. It decides which rows there are, and no row.
+            only={dataset: list(layers) for dataset, layers in subject.asked.items() if layers != subject.layers},
         )
 
     def judge(self, id: str) -> str:
@@ -179,7 +181,7 @@ class Specs:
                 if kind in settings
             ],
             subjects=subjects,
-            datasets=experiment.datasets,
+            datasets=list(self.study.datasets),
             twins=self.study.twins,
             judges={id: judged(judge.judge, judge.options) for id, judge in self.study.judges.items()},
             metrics={
@@ -232,7 +234,7 @@ class Specs:
                 self._said_of(model) for model in self.study.models.values() if model.assembled and not model.weights_of
             ],
             seeds=experiment.seeds,
-            datasets=experiment.datasets,
+            datasets=list(self.study.datasets),
             judges=sorted({judge.judge for judge in self.study.judges.values()}),
             harm=self.study.judges[experiment.outcome.harm].judge if experiment.outcome.harm else None,
             decoding=experiment.decoding.model_dump(),

@@ -26,12 +26,16 @@ Asked = tuple[Prompt, Path | None]
 def respond(
     spec: dict, weights: Path, prompts: Sequence[Asked], outputs: dict[int, Path], gpu_count: int, log: str | None
 ) -> None:
-    """Update the response files of one subject, one per exit layer; `log` is named if a layer fails."""
+    """Update the response files of one subject, one per exit layer; `log` is named if a layer fails.
+
+    A data set in `spec["only"]` is asked at the exit layers given there, all others at every layer.
+    """
     folder, sha256 = checkpoints.locate(weights)
     with ExitStack() as stack:
         files = {}
         for layer, path in sorted(outputs.items()):
-            keys = {(prompt.id, layer): key(spec, sha256, prompt, layer) for prompt, _ in prompts}
+            asked = [prompt for prompt, _ in prompts if layer in spec["only"].get(prompt.dataset, outputs)]
+            keys = {(prompt.id, layer): key(spec, sha256, prompt, layer) for prompt in asked}
             files[layer] = stack.enter_context(Rows(path, Response, keys))
         errors = compute(spec, folder, prompts, files, gpu_count)
         for layer, rows in files.items():
@@ -41,6 +45,7 @@ def respond(
 
 def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
     """The hash of everything that determines one response: rows with equal keys have equal text."""
+    spec = {name: setting for name, setting in spec.items() if name != "only"}
     return digest({"spec": spec, "weights": weights, "text": prompt.text, "image": prompt.image_sha256, "layer": layer})
 
 

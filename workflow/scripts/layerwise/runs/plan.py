@@ -88,7 +88,6 @@ def plan(study: Study, root: Path) -> Plan:
         built = root / run.prompts(id)
         lines = _lines(built)
         prompts[id] = Count(lines, lines) if built.exists() else Count(expected(data, study.experiment.limit), 0)
-    asked = sum(count.total for count in prompts.values())
     total = done = failed = 0
     for subject in study.subjects:
         files = [root / path for path in run.responses(subject.name, subject.layers)]
@@ -96,8 +95,12 @@ def plan(study: Study, root: Path) -> Plan:
         before = cells.get(subject.id, Count(0, 0))
         cells[subject.id] = Count(before.total + len(files), before.done + len(there))
         failed += sum(paths.status(file).exists() for file in files)
-        total += asked * len(files)
-        done += sum(min(_lines(file), asked) for file in there)
+        asked = {file: 0 for file in files}
+        for id, layers in subject.asked.items():
+            for layer in layers:
+                asked[root / run.responses(subject.name, [layer])[0]] += prompts[id].total
+        total += sum(asked.values())
+        done += sum(min(_lines(file), asked[file]) for file in there)
     sizes = _trained(study)
     trained = {name: (root / run.weights(name)).exists() for name in sizes}
     responses = Count(total, done)

@@ -78,8 +78,28 @@ def _check_weights_of(study: Study, id: str) -> None:
 
 
 def _check_datasets(study: Study, path: Path) -> None:
-    """`datasets` must hold prompts, `human_labels` labelled responses."""
+    """`datasets` must hold prompts, `human_labels` labelled responses; every subject must be asked something."""
     folder = study.folder / "datasets"
+    used = list(dict.fromkeys(use.id for use in study.experiment.models))
+    arms = list(dict.fromkeys(arm for use in study.experiment.models for arm in use.arms or ()))
+    for use in study.experiment.datasets:
+        for key, given, there in (("models", use.models, used), ("arms", use.arms, arms)):
+            for name in given or ():
+                if name not in there:
+                    raise InputError(f"{path}: key 'datasets': '{use.id}': {_not_there(key[:-1], name, there)}")
+        for layer in use.layers if isinstance(use.layers, list) else ():
+            for id in used:
+                if layer > study.models[id].blocks:
+                    raise InputError(
+                        f"{path}: key 'datasets': '{use.id}' is asked at exit layer {layer}, which '{id}' does not "
+                        f"have; its exit layers are 0 to {study.models[id].blocks}."
+                    )
+    for subject in study.subjects:
+        if not subject.layers:
+            raise InputError(
+                f"{path}: key 'datasets': no data set is asked of '{subject.name}'. Widen 'models' or 'arms' of "
+                "one, or remove the model."
+            )
     for id, dataset in (study.datasets | study.training_data).items():
         if not kinds_of(dataset):
             raise InputError(

@@ -219,6 +219,26 @@ class ModelUse(Settings):
     )
 
 
+class DatasetUse(Settings):
+    """One entry under `datasets`: an id and, unless it is asked of every model everywhere, of which ones and where."""
+
+    id: Identifier = Field(description="A file in `config/datasets/`.")
+    models: list[Identifier] | None = Field(
+        None, min_length=1, description="The models that are asked; if absent, all."
+    )
+    arms: list[Identifier] | None = Field(
+        None, min_length=1, description="For models trained here: the arms that are asked; if absent, all."
+    )
+    seeds: Literal["all", "first"] = Field(
+        "all", description="For models trained here: whether every seed is asked, or only the first of each arm."
+    )
+    layers: Literal["all", "default"] | list[Whole] = Field(
+        "all",
+        description="Exit layers at which it is asked, out of those of the model: `all`, only the `default` layer "
+        "(enough for prompts without an image), or a list, to which the default layer is added.",
+    )
+
+
 class Decoding(Settings):
     """How responses are generated; decoding is always greedy."""
 
@@ -280,7 +300,9 @@ class Experiment(Settings):
     layers: Literal["all"] | list[Whole] = Field(
         "all", description="Exit layers: `all` or a list; the default layer is always included."
     )
-    datasets: list[Identifier] = Field(min_length=1, description="Data sets, by id.")
+    datasets: list[DatasetUse] = Field(
+        min_length=1, description="Data sets, by id; one that is not asked of everything also says of whom and where."
+    )
     judges: list[Identifier] = Field(min_length=1, description="Judges, by id.")
     outcome: Outcome = Field(description="The judges that decide the outcome.")
     human_labels: Identifier | None = Field(
@@ -301,7 +323,7 @@ class Experiment(Settings):
         {}, description='Colours by arm or model, as `"#rrggbb"`. Changing one only redraws figures.'
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "datasets", mode="before")
     @classmethod
     def name_alone(cls, value: object) -> object:
         """Allow `- llava-1.5-7b` for `- {id: llava-1.5-7b}`."""
@@ -310,9 +332,10 @@ class Experiment(Settings):
     @field_validator("datasets", "judges", "seeds")
     @classmethod
     def once(cls, value: list) -> list:
-        for item in value:
-            if value.count(item) > 1:
-                raise ValueError(f"{item!r} is listed twice; keep one")
+        names = [item.id if isinstance(item, DatasetUse) else item for item in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name!r} is listed twice; keep one")
         return value
 
     @field_validator("layers")

@@ -33,7 +33,7 @@ def load(path: Path) -> Study:
         folder=folder,
         experiment=experiment,
         models=models,
-        datasets={id: _dataset(_file("dataset", id, folder, path, "datasets")) for id in experiment.datasets},
+        datasets={use.id: _dataset(_file("dataset", use.id, folder, path, "datasets")) for use in experiment.datasets},
         judges={id: _judge(_file("judge", id, folder, path, "judges")) for id in experiment.judges},
         training_data=learned,
         human_labels={id: _dataset(_file("dataset", id, folder, path, "human_labels")) for id in labels},

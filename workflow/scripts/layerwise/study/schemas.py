@@ -38,8 +38,9 @@ def schema(kind: str) -> dict[str, Any]:
                 properties[key] = {"enum": plugins.names(room), "description": properties[key].get("description", "")}
     definitions = whole.pop("$defs", {})
     if kind == "experiment":  # a bare id is short for an entry with nothing but an id
-        models = whole["properties"]["models"]
-        models["items"] = {"anyOf": [{"type": "string"}, models["items"]]}
+        for key in ("models", "datasets"):
+            entries = whole["properties"][key]
+            entries["items"] = {"anyOf": [{"type": "string"}, entries["items"]]}
     if kind in SECTIONS:
         key, sections = SECTIONS[kind]
         for name in plugins.names(NAMED[key]):

@@ -15,6 +15,7 @@ class Subject:
     """One set of weights under study: a published model, or an arm of a model trained here. `name` is its wildcard.
 
     `seed` is the base arm's, followed by `a<seed>` if the arms trained on top of it have another: `401`, `401a7`.
+    `asked` has the exit layers at which each data set is asked, `layers` those at which any is.
     """
 
     name: str
@@ -22,7 +23,11 @@ class Subject:
     model: Model
     arm: str | None
     seed: str | None
-    layers: tuple[int, ...]
+    asked: dict[str, tuple[int, ...]]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return tuple(sorted(set().union(*self.asked.values())))
 
     @property
     def aligned(self) -> bool:
@@ -54,16 +59,17 @@ class Study:
         found = []
         for use in self.experiment.models:
             model = self.models[use.id]
-            layers = self._layers(model, use.layers or self.experiment.layers)
+            layers = _layers(model, use.layers or self.experiment.layers)
             if not model.trained:
-                found.append(Subject(use.id, use.id, model, None, None, layers))
+                found.append(Subject(use.id, use.id, model, None, None, self._asked(use.id, None, True, layers)))
                 continue
             seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
-            for seed in seeds:
+            for number, seed in enumerate(seeds):
                 for arm in use.arms or ():
-                    for alignment_seed in _alignment_seeds(model.arms[arm], use, seed):
+                    for place, alignment_seed in enumerate(_alignment_seeds(model.arms[arm], use, seed)):
                         label = f"{seed}" if alignment_seed == seed else f"{seed}a{alignment_seed}"
-                        found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, layers))
+                        asked = self._asked(use.id, arm, number == place == 0, layers)
+                        found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, asked))
         return found
 
     @property
@@ -121,9 +127,22 @@ class Study:
         }
         return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
 
-    def _layers(self, model: Model, chosen: str | list[int]) -> tuple[int, ...]:
-        everything = range(model.blocks + 1)
-        return tuple(everything) if isinstance(chosen, str) else tuple(sorted({*chosen, model.default_layer}))
+    def _asked(self, id: str, arm: str | None, first: bool, layers: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The exit layers at which each data set is asked of a subject; `first` says whether it is its arm's first."""
+        return {
+            use.id: tuple(layer for layer in _layers(self.models[id], use.layers) if layer in layers)
+            for use in self.experiment.datasets
+            if (use.models is None or id in use.models)
+            and (use.arms is None or arm is None or arm in use.arms)
+            and (use.seeds == "all" or first)
+        }
+
+
+def _layers(model: Model, chosen: str | list[int]) -> tuple[int, ...]:
+    """Exit layers as the YAML names them; a list is completed by the default layer."""
+    if chosen == "all":
+        return tuple(range(model.blocks + 1))
+    return tuple(sorted({*(() if isinstance(chosen, str) else chosen), model.default_layer}))
 
 
 def _alignment_seeds(arm: Arm, use: ModelUse, seed: int) -> list[int]:
