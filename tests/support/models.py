@@ -28,7 +28,7 @@ def odd_pictures() -> dict[str, Image.Image]:
     turned = picture(0, (60, 30)).transpose(Image.Transpose.ROTATE_90)
     turned.getexif()[274] = 6
     found = {mode: picture(0, (60, 30), mode) for mode in ("L", "LA", "RGBA", "CMYK", "P", "1", "YCbCr")}
-    found["I;16"] = picture(0, (60, 30), "L").convert("I").point(lambda value: value * 256).convert("I;16")
+    found["I;16"] = picture(0, (60, 30), "L").convert("I").point(lambda value: value * 257).convert("I;16")
     for width, height in ((1, 1), (3, 3), (1, 90), (3, 200), (900, 2)):
         found[f"{width}x{height}"] = picture(0, (width, height))
     return {**found, "turned": turned}
@@ -127,7 +127,7 @@ def check_images_matter(family: Family, folder: Path, layers: Iterable[int]) -> 
 def check_odd_picture(family: Family, name: str) -> None:
     """An odd picture is preprocessed as the picture in RGB, upright, that it shows, and reaches the language model."""
     image = odd_pictures()[name]
-    plain = picture(0, (60, 30)) if name == "turned" else image.convert("RGB")
+    plain = {"turned": picture(0, (60, 30)), "I;16": picture(0, (60, 30), "L")}.get(name, image).convert("RGB")
     inputs, expected = family.preprocess(image), family.preprocess(plain)
     assert all(torch.equal(inputs[key], expected[key]) for key in expected)
     tokens = torch.tensor([family.encode("w1 w2", inputs)])

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, expect, table
+from layerwise.prompts.archive import Archive, expect, padded, table
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside, numbered_images, save_image
 from rawfiles import numbered, picture, write_csv, write_zip
@@ -62,7 +62,7 @@ def test_a_damaged_member_is_named(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"that is stored", b"that is broken"))
     archive = Archive(path)
     assert archive.read("a.png") == b"good"
-    with pytest.raises(InputError, match=r"x\.zip: member 'b\.png' cannot be read \(Bad CRC"):
+    with pytest.raises(InputError, match=r"x\.zip: member 'b\.png' is damaged and cannot be read \(Bad CRC"):
         archive.read("b.png")
 
 
@@ -85,7 +85,20 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
     [
         (b"id,question\n1,hello\n", "no column prompt; found: id, question"),
         (b"id,prompt\n1,hello\n2,\n", "line 3: column 'prompt' is empty"),
-        (b"id,prompt\n1\n", "line 2: column 'prompt' is empty"),
+        (b"id,prompt\n1\n", "line 2: 1 cells, but the header has 2"),
+        (b"id,prompt\n1,kill, please\n", "line 2: 3 cells, but the header has 2. Is a text with a comma"),
+        (b"#a\n#b\nid,prompt\n1,a\n2,kill\nit\n", "line 6: 1 cells"),
+        (b"id,prompt,id\n1,hello,2\n", "header has column 'id' twice"),
+        (b"id,prompt\n1,a\n2,hel\0lo\n", "line 3: a NUL byte"),
+        (b"id;prompt\n1;hello\n", "found: id;prompt. Its cells are separated by ';'"),
+        (b"id,prompt\n", "a header, but no rows"),
+        (b"id,prompt\n1,a\n1,b\n", "line 3: id '1' was used before .line 2."),
+        (b"id,prompt\n7,a\n007,b\n", "line 3: id '007' was used before .line 2."),
+        (b"id,prompt\n../../x,a\n", "line 2: '../../x' is no id"),
+        (b"id,prompt\na b,a\n", "line 2: 'a b' is no id"),
+        ("id,prompt\n1,hello\n".encode("utf-16"), "not a CSV table in UTF-8 .it is text in UTF-16"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "not a CSV table in UTF-8 .it is a gzip file"),
+        (b"PAR1\x15\x04\xff", "not a CSV table in UTF-8 .it is a Parquet table"),
         (b"", "no column id, prompt; found: none"),
         (b'id,prompt\n1,"hello\n', "not a CSV table"),
         (b"id,prompt\n1,\xff\xfe\n", "not a CSV table in UTF-8"),
@@ -94,7 +107,15 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
 def test_a_damaged_table_says_where(tmp_path, raw, message):
     (tmp_path / "x.csv").write_bytes(raw)
     with pytest.raises(InputError, match=f"x.csv.*{message}"):
-        table(tmp_path / "x.csv", "x.csv", ["id", "prompt"])
+        table(tmp_path / "x.csv", "x.csv", ["id", "prompt"], id="id")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_ids_are_text_and_only_whole_numbers_get_zeros(tmp_path, ending):
+    lines = ["id,prompt", "1,a", "v2-001,b", "1.0,c", "2e3,d", "", "12345,e"]
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf" + ending.join(lines).encode())
+    rows = table(tmp_path / "x.csv", "x.csv", ["prompt"], id="id")
+    assert [padded(row["id"], 3) for row in rows] == ["001", "v2-001", "1.0", "2e3", "12345"]
 
 
 def test_a_table_cut_short_is_refused(tmp_path):
@@ -139,7 +160,7 @@ def test_images_keep_their_bytes_and_get_the_ending_of_their_content(tmp_path):
     assert (tmp_path / fields["image"]).read_bytes() == raw
 
 
-@pytest.mark.parametrize("raw", [b"", b"no image", picture(1)[:-200], picture(1, "PNG")[:-200], picture(1, "TIFF")])
+@pytest.mark.parametrize("raw", [b"", b"no image", picture(1)[:-200], picture(1, "PNG")[:-200]])
 def test_what_is_no_whole_image_is_named(tmp_path, raw):
     with pytest.raises(InputError, match="x.zip: a.jpg: not a complete image"):
         save_image(raw, tmp_path, "boats", "boats-1", "x.zip: a.jpg")

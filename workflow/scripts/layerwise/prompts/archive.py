@@ -1,4 +1,4 @@
-"""Raw data sets as published: members of zip archives and folders, and CSV tables.
+"""Raw data sets as published: members of zip archives and folders, CSV tables and JSON.
 
 Nothing is unpacked. Members are read only by names from the archive's own listing, and files that are written get their
 names from us, so no archive can reach outside itself.
@@ -6,17 +6,21 @@ names from us, so no archive can reach outside itself.
 
 import csv
 import io
+import json
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
+from zipfile import is_zipfile
 
+from layerwise import signatures, zips
 from layerwise.errors import InputError
 
 Item = TypeVar("Item")
+# What an id of a row may be: it becomes a part of a file's name.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Archive:
@@ -30,14 +34,14 @@ class Archive:
             # The hub's cache holds links to files, so those are followed; links to folders are not.
             found = [Path(folder, name) for folder, _, files in os.walk(self.path) for name in files]
             self.names = sorted(file.relative_to(self.path).as_posix() for file in found)
+        elif is_zipfile(self.path):
+            self._zip = zips.Zip(self.path)
+            self.names = sorted(self._zip.members)
         else:
-            try:
-                self._zip = zipfile.ZipFile(self.path)
-            except (OSError, zipfile.BadZipFile) as error:
-                raise InputError(
-                    f"{self.path}: neither a zip archive nor a folder ({error}). Fetch it again."
-                ) from error
-            self.names = sorted(member.filename for member in self._zip.infolist() if not member.is_dir())
+            what = _kind(self.path) if self.path.is_file() else "missing"
+            raise InputError(
+                f"{self.path}: neither a zip archive nor a folder, but {what}. Fetch it again, or repack it."
+            )
         self._by_last_part: dict[str, list[str]] = {}
         for name in self.names:
             self._by_last_part.setdefault(PurePosixPath(name).name, []).append(name)
@@ -58,52 +62,71 @@ class Archive:
         return found[0]
 
     def read(self, name: str) -> bytes:
-        """The bytes of a member in `names`. Raises InputError naming it if it is damaged."""
-        try:
-            return self._zip.read(name) if self._zip else (self.path / name).read_bytes()
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-            raise InputError(
-                f"{self.path}: member '{name}' cannot be read ({error}). Delete the archive and fetch it again."
-            ) from error
+        """The bytes of a member in `names`. Raises InputError naming it if it is refused or damaged."""
+        return self._zip.read(name) if self._zip else read_whole(self.path / name)
 
 
 def content(path: Path, name: str) -> tuple[bytes, str]:
     """The bytes of a plain file, or of the member `name` of an archive or folder; and their origin, for messages."""
-    if path.is_file() and not zipfile.is_zipfile(path):
-        return path.read_bytes(), str(path)
+    if path.is_file() and not is_zipfile(path):
+        return read_whole(path), str(path)
     archive = Archive(path)
     member = archive.find(name)
     return archive.read(member), f"{path}: {member}"
 
 
-def table(path: Path, name: str, columns: Iterable[str]) -> list[dict[str, str]]:
+def json_content(path: Path, name: str, what: str, object_hook: Callable[[dict], Any] | None = None) -> tuple[Any, str]:
+    """The value in a JSON file, found as `content` finds it, and its origin.
+
+    Raises InputError, which calls what is expected `what`, for anything else.
+    """
+    raw, origin = content(path, name)
+    try:
+        return json.loads(raw.decode("utf-8-sig"), object_hook=object_hook), origin
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{origin}: not {what} ({error}). Fetch it again.") from error
+
+
+def table(path: Path, name: str, columns: Iterable[str], id: str | None = None) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, as dicts; `path` is the file, or an archive or folder that holds `name`.
 
-    Lines above the header that start with `#` are notes. Raises InputError, naming file and line, if a column is
-    missing or a row has an empty cell in one of `columns`.
+    Lines above the header that start with `#` are notes. All cells are text, those of the column `id` too: it names
+    rows and files. Raises InputError, naming file and line, if a column is missing or named twice, if a row has more or
+    fewer cells than the header, an empty cell in one of `columns`, or an id that is invalid or taken.
     """
     raw, origin = content(path, name)
     try:
         text = raw.decode("utf-8-sig")
         below = re.sub(r"\A(?:#.*\n)*", "", text)
         above = text.count("\n") - below.count("\n")
-        reader = csv.DictReader(io.StringIO(below, newline=""), strict=True)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            there = ", ".join(reader.fieldnames or ()) or "none"
-            raise InputError(f"{origin}: no column {', '.join(sorted(missing))}; found: {there}. Is it the right file?")
-        rows = []
-        for row in reader:
-            empty = [column for column in columns if not (row[column] or "").strip()]
-            if empty:
+        if "\0" in text:
+            raise InputError(f"{origin}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: a NUL byte. Remove it.")
+        reader = csv.reader(io.StringIO(below, newline=""), strict=True)
+        header = next(reader, [])
+        _check_header(header, columns, origin)
+        rows: list[dict[str, str]] = []
+        taken: dict[str, str] = {}
+        for cells in reader:
+            if not cells:  # an empty line
+                continue
+            where = f"{origin}, line {above + reader.line_num}"
+            if len(cells) != len(header):
                 raise InputError(
-                    f"{origin}, line {above + reader.line_num}: column '{empty[0]}' is empty. Fetch the file again."
+                    f"{where}: {len(cells)} cells, but the header has {len(header)}. Is a text with a comma, a "
+                    "quote or a line break not in quotes?"
                 )
+            row = dict(zip(header, cells, strict=True))
+            if empty := [column for column in columns if not row[column].strip()]:
+                raise InputError(f"{where}: column '{empty[0]}' is empty. Fetch the file again.")
+            if id:
+                _check_id(row[id], where, taken)
             rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{origin}: not a CSV table in UTF-8 ({error}). Delete the file, then fetch it again."
-        ) from error
+        what = signatures.kind(raw)
+        found = f"it is {what}" if what else str(error)
+        raise InputError(f"{origin}: not a CSV table in UTF-8 ({found}). Fetch it again, or save it as one.") from error
+    if not rows:
+        raise InputError(f"{origin}: a header, but no rows. Fetch the file again.")
     return rows
 
 
@@ -111,6 +134,48 @@ def attributes(row: Mapping[str, object], *columns: str) -> dict[str, str]:
     """The columns that a row fills, as a prompt's attributes: a file need not have them."""
     found = {column: str(row.get(column) or "").strip() for column in columns}
     return {column: text for column, text in found.items() if text}
+
+
+def padded(id: str, digits: int) -> str:
+    """A row's id as it stands in names: a whole number with leading zeros, any other text as it is."""
+    return id.zfill(digits) if id.isdecimal() else id
+
+
+def _check_header(header: list[str], columns: Iterable[str], origin: str) -> None:
+    if twice := sorted(column for column, times in Counter(header).items() if times > 1):
+        raise InputError(f"{origin}: the header has column '{twice[0]}' twice. Rename or remove one.")
+    if missing := set(columns) - set(header):
+        there = ", ".join(header) or "none"
+        other = next((sign for sign in ";\t|" if len(header) == 1 and sign in header[0]), None)
+        hint = f"Its cells are separated by {other!r}: save it with commas." if other else "Is it the right file?"
+        raise InputError(f"{origin}: no column {', '.join(sorted(missing))}; found: {there}. {hint}")
+
+
+def _check_id(id: str, where: str, taken: dict[str, str]) -> None:
+    """Raise InputError for an id that cannot name a file, or that an earlier row has; 1, 01 and 001 are one id."""
+    if not ID.fullmatch(id):
+        raise InputError(
+            f"{where}: {id!r} is no id: up to 100 letters (a-z), digits, dots, hyphens and underscores name a row."
+        )
+    key = str(int(id)) if id.isdecimal() else id
+    if key in taken:
+        raise InputError(f"{where}: id {id!r} was used before (line {taken[key]}). Ids must be unique.")
+    taken[key] = where.rpartition(" ")[2]
+
+
+def read_whole(path: Path) -> bytes:
+    """A file's bytes. Raises InputError if it cannot be read or is too large for the memory."""
+    try:
+        if path.stat().st_size > zips.IN_MEMORY:
+            raise InputError(f"{path}: more than {zips.IN_MEMORY / 1e6:,.0f} MB: refused. Take a smaller part of it.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}). Fetch it again.") from error
+
+
+def _kind(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return signatures.kind(stream.read(512)) or "something else, or damaged"
 
 
 def expect(rows: list, number: int | None, origin: Path) -> None:

@@ -12,16 +12,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerwise import pictures
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive
+from layerwise.prompts.archive import Archive, read_whole
 from layerwise.prompts.draws import draw
 from layerwise.records import Prompt
 
 if TYPE_CHECKING:
     import numpy as np
-
-# PIL's names of the image formats in the data sets, and the suffixes of their files.
-FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 
 
 def coco_images(archive: Archive) -> dict[int, str]:
@@ -69,19 +67,10 @@ def images_beside(ids: list[str], spec: dict, sources: dict[str, Path], folder: 
 def save_image(raw: bytes, folder: Path, dataset: str, id: str, origin: str) -> dict[str, str]:
     """Write an image's own bytes to `folder/images/<dataset>/<id>.<suffix>`; returns the prompt's two fields for it.
 
-    Raises InputError, naming `origin`, if the bytes are not a complete image.
+    Raises InputError, naming `origin`, for anything but a complete image of a listed format.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(raw)) as image:
-            image.load()
-            ending = FORMATS[image.format]
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{origin}: not a complete image of a known format ({error}). Delete the archive and fetch it again."
-        ) from error
-    name = f"images/{dataset}/{id}.{ending}"
+    image = pictures.decode(raw, origin)
+    name = f"images/{dataset}/{id}.{pictures.suffix(image)}"
     try:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(raw)
@@ -119,19 +108,12 @@ def with_control(prompts: list[Prompt], control: str, seed: int, folder: Path) -
 def _with_image(prompt: Prompt, control: str, rng: np.random.Generator, folder: Path) -> Prompt:
     import numpy as np
 
-    width, height = (336, 336) if prompt.image is None else _size(folder / prompt.image)
+    width, height = 336, 336
+    if prompt.image is not None:
+        own = folder / prompt.image
+        width, height = pictures.decode(read_whole(own), str(own)).size
     shape = (height, width, 3)
     pixels = np.full(shape, 127, np.uint8) if control == "blank" else rng.integers(0, 256, shape, dtype=np.uint8)
     name = f"{prompt.id}.{control}"
     saved = save_image(png(pixels), folder, prompt.dataset, name, origin=name)
     return dataclasses.replace(prompt, image=saved["image"], image_sha256=saved["image_sha256"])
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"image {path} cannot be read: {error}. Build the data set again.") from error

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from layerwise import plugins, records
+from layerwise import pictures, plugins, records
 from layerwise.errors import InputError
 from layerwise.files import digest
 from layerwise.models import checkpoints
@@ -185,8 +184,7 @@ class _Batches:
         for start in range(0, len(images), IMAGES_AT_ONCE):
             part, prepared = images[start : start + IMAGES_AT_ONCE], []
             for path in part:
-                with Image.open(path) as image:
-                    prepared.append(self.family.preprocess(image))
+                prepared.append(self.family.preprocess(pictures.decode(path.read_bytes(), str(path))))
             self.inputs = prepared[0]
             pixels = torch.cat([one["pixel_values"] for one in prepared])
             found = self.family.exit_states(pixels, self.layers)

@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin
+
+from layerwise.pictures import upright_rgb as upright_rgb
 
 # Tiles per batch of the vision encoder. Part of the result: bf16 features depend on the shape of the batch.
 TILES = 16
@@ -53,11 +55,6 @@ class Family(Protocol):
 
         They may hold `position_ids`, unless a prompt's places are 0, 1, 2 …, and a cache with states of the image.
         """
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB, rotated as its EXIF orientation says."""
-    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def chat_tokens(

@@ -113,7 +113,7 @@ def read(path: Path) -> list[Behaviour]:
     PyRIT lists several `harm_categories` of a behaviour, main ones first; the first is its category.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".txt":
             return [Behaviour(line.strip(), "") for line in text.splitlines() if line.strip()]
         return [

@@ -9,7 +9,6 @@ Captions name the colour and the shape of an image. They follow from all its que
 out here: "is there no blue shape?", "no".
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive
+from layerwise.prompts.archive import Archive, json_content
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import numbered_images, save_image
 from layerwise.records import Prompt
@@ -81,15 +80,13 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 def _read(archive: Archive, images: dict[int, str]) -> list[Row]:
     """The rows of `questions.json`. Raises InputError if it is another file or an image is missing."""
-    name = archive.find("questions.json")
+    value, origin = json_content(archive.path, "questions.json", "rows of question, answer, image")
     try:
-        rows = [
-            (str(question), str(answer), int(number)) for question, answer, number in json.loads(archive.read(name))
-        ]
+        rows = [(str(question), str(answer), int(number)) for question, answer, number in value]
     except (ValueError, TypeError) as error:
-        raise InputError(f"{archive.path}: {name}: not rows of question, answer, image ({error}).") from error
+        raise InputError(f"{origin}: not rows of question, answer, image ({error}).") from error
     if missing := {number for *_, number in rows} - set(images):
-        raise InputError(f"{archive.path}: {name} asks about image {min(missing)}, which is missing. Fetch it again.")
+        raise InputError(f"{origin} asks about image {min(missing)}, which is missing. Fetch it again.")
     return rows
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, attributes, expect, table
+from layerwise.prompts.archive import Archive, attributes, expect, padded, table
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import save_image
 from layerwise.records import Prompt
@@ -41,13 +41,13 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """
     options = Options(**spec["options"])
     path = sources["prompts"]
-    everything = table(path, "mini_JailBreakV_28K.csv", COLUMNS)
+    everything = table(path, "mini_JailBreakV_28K.csv", COLUMNS, id="id")
     rows = [row for row in everything if row["selected_mini"].strip().lower() == "true"]
     expect(rows, options.rows, path)
     archive = Archive(sources["images"])
     prompts = []
     for row in draw(rows, spec["seed"], spec["size"], cluster=_cluster):
-        id = f"{spec['dataset']}-{int(row['id']):05d}"
+        id = f"{spec['dataset']}-{padded(row['id'], 5)}"
         try:
             member = archive.find(row["image_path"])
         except InputError as error:

@@ -85,7 +85,7 @@ def _table(spec: dict, options: Options) -> list[dict[str, str]]:
             f"checksum mismatch: {path} has sha256 {found}, but key 'options.sha256' of {place} says "
             f"{options.sha256}. If this is the right file, change the key; its prompts are then rebuilt."
         )
-    rows = table(path, path.name, COLUMNS)
+    rows = table(path, path.name, COLUMNS, id="id")
     for row in rows:
         for column, allowed in {"kind": FORMS, "part": PARTS}.items():
             if row[column] not in allowed:

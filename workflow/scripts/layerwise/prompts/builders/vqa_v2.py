@@ -5,13 +5,12 @@ those that are also in COCO val2017 are used: that archive is fetched for other 
 val2014's size, and models tuned on COCO train2017, such as LLaVA-1.5, have not seen its images.
 """
 
-import json
 from pathlib import Path
 
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, attributes, content
+from layerwise.prompts.archive import Archive, attributes, json_content, padded
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
 from layerwise.records import Prompt
@@ -19,6 +18,7 @@ from layerwise.study.settings import Positive, Settings
 
 QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
+NEEDED = {"questions": {"question_id", "image_id", "question"}, "annotations": {"question_id", "answers"}}
 SOURCES = {"questions": True, "answers": True, "coco": True}
 TWINS = False
 
@@ -58,7 +58,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     for image in draw(by_image, spec["seed"], spec["size"]):
         raw, origin = archive.read(members[image]), f"{archive.path}: {members[image]}"
         for row in by_image[image][: options.questions]:
-            id = f"{spec['dataset']}-{row['question_id']:09d}"
+            id = f"{spec['dataset']}-{padded(str(row['question_id']), 9)}"
             if (annotation := annotated.get(row["question_id"])) is None:
                 raise InputError(f"{path}: no answers to question {row['question_id']}. Fetch the file again.")
             prompts.append(
@@ -78,10 +78,11 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 def _read(path: Path, name: str, key: str) -> list[dict]:
     """The list under `key` of one of VQA's JSON files; of answers only the text, so that two million fit in memory."""
-    raw, origin = content(path, name)
-    try:
-        return json.loads(raw, object_hook=lambda value: value["answer"] if "answer_id" in value else value)[key]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{origin}: not VQA's JSON with '{key}' ({error}). Delete the file and fetch it again."
-        ) from error
+    what = f"VQA's JSON: a list '{key}' of rows with {', '.join(sorted(NEEDED[key]))}"
+    value, origin = json_content(
+        path, name, what, object_hook=lambda value: value["answer"] if "answer_id" in value else value
+    )
+    rows = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= NEEDED[key] for row in rows):
+        raise InputError(f"{origin}: not {what}. Fetch it again.")
+    return rows

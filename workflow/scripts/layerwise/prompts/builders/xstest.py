@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import attributes, expect, table
+from layerwise.prompts.archive import attributes, expect, padded, table
 from layerwise.prompts.draws import draw
 from layerwise.records import Prompt
 from layerwise.study.settings import Positive, Settings
@@ -41,7 +41,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """
     options = Options(**spec["options"])
     path = sources["prompts"]
-    rows = table(path, "xstest_prompts.csv", ["id", "prompt", "label"])
+    rows = table(path, "xstest_prompts.csv", ["id", "prompt", "label"], id="id")
     expect(rows, options.rows, path)
     for row in rows:
         if row["label"] not in KINDS:
@@ -51,13 +51,13 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     asked = [row for row in rows if row["label"] in options.labels]
     return [
         Prompt(
-            id=f"{spec['dataset']}-{int(row['id']):03d}",
+            id=f"{spec['dataset']}-{padded(row['id'], 3)}",
             dataset=spec["dataset"],
             text=row["prompt"],
             image=None,
             image_sha256=None,
             kind=KINDS[row["label"]],
-            cluster=f"xstest-{int(row['id']):03d}",
+            cluster=f"xstest-{padded(row['id'], 3)}",
             attributes=attributes(row, "type", "focus", "note"),
         )
         for row in draw(asked, spec["seed"], spec["size"], cluster=lambda row: row["id"])
