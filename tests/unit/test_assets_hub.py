@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_hub_download
 
 from conftest import ROOT
 from hub import Hub, small_files
@@ -165,6 +165,51 @@ def test_offline_without_it_says_so(hub, monkeypatch, before, files):
         assets.fetch("tiny", source(hub, files=before))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     explains(hub, "incomplete in the cache", "HF_HUB_OFFLINE", os.environ["LAYERWISE_CACHE"], files=files)
+
+
+@pytest.mark.parametrize("why", ["busy", "unreachable", "offline"])
+@pytest.mark.parametrize("files", [["*.json", "*.safetensors"], ["model-*"], None], ids=["two kinds", "shards", "all"])
+def test_a_part_of_a_repository_is_never_taken_for_the_whole(hub, monkeypatch, waits, files, why):
+    """Another program left a file in the cache, and no list of what there is."""
+    for shard in range(1, 6):
+        (hub.root / "acme" / "tiny" / f"model-0000{shard}-of-00005.safetensors").write_bytes(WEIGHTS[shard:])
+    commit = hub.revision("acme/tiny")
+    for name in ("config.json", "model-00001-of-00005.safetensors"):
+        hf_hub_download("acme/tiny", name, revision=commit, cache_dir=hub_assets.root(), endpoint=hub.endpoint)
+    if why == "busy":
+        hub.fail("/tree/", 503, times=1000)
+    elif why == "unreachable":
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    else:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    explains(hub, "cannot be checked", "receipt results/assets/tiny.json", "copy the receipt", files=files)
+    # When the hub answers again, the rest is fetched: nothing that was refused stands in the way.
+    monkeypatch.undo()
+    hub._faults.clear()
+    monkeypatch.setenv("LAYERWISE_CACHE", str(hub.root.parent / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    names = [file.name for file in assets.fetch("tiny", source(hub, files=files)).files]
+    assert sum(name.startswith("model-") for name in names) == 5
+
+
+def test_a_list_of_files_that_was_kept_is_as_good_as_the_hub(hub, monkeypatch, waits):
+    assets.fetch("tiny", source(hub, files=["*.json"]))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert assets.fetch("tiny", source(hub, files=["*.json"])).bytes == 2
+    explains(hub, "http://127.0.0.1:9", "run again", files=["*.json", "*.safetensors"])
+
+
+def test_a_copied_cache_without_links_is_checked_by_size(hub, tmp_path):
+    receipt = assets.fetch("tiny", source(hub))
+    folder = tmp_path / "cache" / "hub" / receipt.folder
+    for name in ("model.safetensors", "config.json"):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        (folder / name).write_bytes(content)
+    assert assets.fetch("tiny", source(hub)) == receipt
+    (folder / "model.safetensors").write_bytes(WEIGHTS[:-1])
+    assert assets.fetch("tiny", source(hub)) == receipt
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_a_hub_that_does_not_answer_is_named(hub, monkeypatch, waits):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerwise import plugins
+from layerwise import paths, plugins
 from layerwise.assets.cache import File
 from layerwise.errors import InputError
 
@@ -45,7 +45,7 @@ def fetch(id: str, source: Any) -> Receipt:
     try:
         fetched = plugins.find("assets", source.kind).fetch(source)
     except InputError as error:
-        raise InputError(f"asset '{id}': {error}") from error
+        raise InputError(f"asset '{id}' (receipt {paths.receipt(id)}): {error}") from error
     return Receipt(
         id=id,
         kind=source.kind,

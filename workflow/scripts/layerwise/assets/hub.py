@@ -24,6 +24,7 @@ from tqdm import tqdm
 from layerwise.assets import cache
 from layerwise.assets.cache import Fetched, describe
 from layerwise.errors import InputError
+from layerwise.files import file_digest
 from layerwise.jobs.program import SECONDS_BETWEEN_LINES
 from layerwise.study.sources import Source
 
@@ -38,57 +39,82 @@ def root() -> Path:
 def fetch(source: Source) -> Fetched:
     """The files of `source.repo` at `source.revision` that match `source.files`, each with its content checked."""
     huggingface_hub.set_client_factory(_client)
-    folder, files = _snapshot(source)
-    if damaged := [file for file in files if _differs(folder / file.name, file.sha256)]:
+    folder, sizes = _snapshot(source)
+    if damaged := [name for name in sizes if _differs(folder / name, sizes[name])]:
         # The file was damaged on disk or in transit. If it is wrong after a second download, it is wrong at its home.
-        for file in damaged:
-            (folder / file.name).resolve().unlink()
-            (folder / file.name).unlink()
-        folder, files = _snapshot(source)
-        for file in files:
-            if _differs(folder / file.name, file.sha256):
+        for name in damaged:
+            (folder / name).resolve().unlink()
+            (folder / name).unlink(missing_ok=True)
+        folder, sizes = _snapshot(source)
+        for name, size in sizes.items():
+            if _differs(folder / name, size):
                 raise InputError(
-                    f"checksum mismatch: {file.name} of {source.repo} differs from what the hub announces, also after "
+                    f"checksum mismatch: {name} of {source.repo} differs from what the hub announces, also after "
                     f"a second download. Something between here and {_endpoint()} changes it: try another network or "
                     "another HF_ENDPOINT."
                 )
-    return Fetched(str(folder.relative_to(root().resolve())), files, folder.name)
+    return Fetched(str(folder.relative_to(root().resolve())), describe(folder, sizes), folder.name)
 
 
-def _snapshot(source: Source) -> tuple[Path, tuple[cache.File, ...]]:
-    """The folder in the hub's cache, and its files that match the patterns; missing files are fetched."""
+def _snapshot(source: Source) -> tuple[Path, dict[str, int]]:
+    """The folder in the hub's cache, and the sizes of its files that match the patterns; missing ones are fetched.
+
+    huggingface_hub takes whatever the cache holds where it cannot ask the hub and has not kept the repository's list
+    of files. Such a folder may be a part, so it is refused.
+    """
     try:
-        folder = snapshot_download(
-            source.repo,
-            repo_type=source.repo_type,
-            revision=source.revision,
-            allow_patterns=source.files,
-            cache_dir=root(),
-            endpoint=_endpoint(),
-            tqdm_class=_Lines,
+        folder = Path(
+            snapshot_download(
+                source.repo,
+                repo_type=source.repo_type,
+                revision=source.revision,
+                allow_patterns=source.files,
+                cache_dir=root(),
+                endpoint=_endpoint(),
+                tqdm_class=_Lines,
+            )
         )
+        listed = huggingface_hub.get_cached_repo_tree(
+            source.repo, repo_type=source.repo_type, revision=folder.name, cache_dir=root()
+        )
+    except errors.CachedRepoTreeNotFoundError as error:
+        why = "HF_HUB_OFFLINE forbids asking" if constants.is_offline_mode() else f"{_endpoint()} does not answer"
+        raise InputError(
+            f"the cache {root()} holds files of {source.repo_type} '{source.repo}', but whether they are all cannot be "
+            f"checked: {why}. Run again where it answers, or copy the receipt along with the cache from a machine that "
+            "has fetched it: with a receipt, nothing is fetched."
+        ) from error
     except (OSError, httpx2.HTTPError) as error:
         raise InputError(_explain(source, error)) from error
-    folder = Path(folder)
-    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    names = list(filter_repo_objects(there, allow_patterns=source.files))
+    tree = {file.path: file.size for file in listed}
+    chosen = _chosen(source, list(tree), f"at revision {source.revision}")
+    return folder, {name: tree[name] for name in chosen}
+
+
+def _chosen(source: Source, there: list[str], where: str) -> list[str]:
+    """The files of a repository that are wanted. Raises InputError for a pattern that should match one and does not."""
+    names = sorted(filter_repo_objects(there, allow_patterns=source.files))
     for pattern in source.files or ():
         # Repositories differ in layout, so a pattern such as `*.jinja` may match nothing, as long as others match.
         needed = not names or not set(pattern) & set("*?[")
         if needed and not list(filter_repo_objects(names, allow_patterns=pattern)):
-            raise InputError(_unmatched(source, pattern, folder.name))
-    return folder, describe(folder, names)
+            close = difflib.get_close_matches(pattern, there, n=3)
+            hint = f"Did you mean {' or '.join(close)}?" if close else f"Its files: {', '.join(sorted(there)[:20])}."
+            raise InputError(f"{source.repo} has no file '{pattern}' {where} (key 'files'). {hint}")
+    return names
 
 
-def _differs(path: Path, sha256: str) -> bool:
-    """Whether a file's content differs from the hash that names its blob in the hub's cache.
+def _differs(path: Path, size: int) -> bool:
+    """Whether a file's size or content differs from what the hub announced.
 
     A blob is named by its sha256 (large files) or its git hash: https://huggingface.co/docs/hub/local-cache. If the
-    cache holds copies instead of links, there is no such name and nothing to compare with.
+    cache holds copies instead of links, there is no such name, and only the size can be compared.
     """
+    if path.stat().st_size != size:
+        return True
     name = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
     if re.fullmatch("[0-9a-f]{64}", name):
-        return sha256 != name
+        return file_digest(path) != name
     if re.fullmatch("[0-9a-f]{40}", name):
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != name
@@ -147,20 +173,6 @@ def _tip(source: Source) -> str:
     except httpx2.HTTPError:
         return ""
     return f" The latest commit of its main branch is {tip}."
-
-
-def _unmatched(source: Source, pattern: str, commit: str) -> str:
-    """The message for a pattern that matches no file of the repository."""
-    try:
-        tree = huggingface_hub.get_cached_repo_tree(
-            source.repo, repo_type=source.repo_type, revision=commit, cache_dir=root()
-        )
-    except errors.CachedRepoTreeNotFoundError:
-        return f"the cache holds no file '{pattern}' of {source.repo}, and the hub is unreachable. Check the network."
-    there = sorted(file.path for file in tree)
-    close = difflib.get_close_matches(pattern, there, n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Its files: {', '.join(there[:20])}."
-    return f"{source.repo} has no file '{pattern}' at revision {source.revision} (key 'files'). {hint}"
 
 
 def _endpoint() -> str:
