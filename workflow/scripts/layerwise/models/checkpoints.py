@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
     AutoModelForImageTextToText,
-    AutoProcessor,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -21,8 +22,10 @@ from transformers import (
 from layerwise import assets, plugins
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
+from layerwise.models import processors, trial
 from layerwise.models.deltas import WEIGHTS, Delta, chain
 from layerwise.models.families import Family
+from layerwise.models.processors import LOCAL
 
 # The keys of generation_config.json that decide what is generated when decoding is greedy: the model's own tokens.
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -63,47 +66,102 @@ def save(weights: Path, *parts: PreTrainedModel | ProcessorMixin | Delta) -> Non
 def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = None) -> Family:
     """The model in a `save_pretrained` folder, ready to exit at any layer.
 
-    `settings` has these keys of a model's YAML: family, blocks, default_layer, dtype, attention, variant. Without a
-    `device_map` (accelerate's), the model goes to the first GPU or stays on the CPU. Raises InputError, naming what the
-    checkpoint lacks or where it differs from the settings.
+    `settings` has these keys of a model's YAML: family, blocks, default_layer, dtype, attention, variant, and perhaps
+    system_prompt. Without a `device_map` (accelerate's), the model goes to the first GPU or stays on the CPU. Raises
+    InputError, naming what the checkpoint lacks, where it differs from the settings, or what fails when it is tried.
     """
     folder, *deltas = chain(folder)
-    lacking = [names for names in _needed(folder) if not any((folder / name).is_file() for name in names.split(" or "))]
-    if lacking:
-        raise InputError(
-            f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew; for a "
-            "published model, check key 'files' of its YAML as well."
-        )
+    _check_files(folder)
+    module = plugins.find("models.families", settings["family"])
     try:
-        make = plugins.find("models.families", settings["family"]).Family
-        # The two backends of image processors give different pixels; this one works on every machine.
-        processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, **LOCAL)
+        _check(config)
+        processor = getattr(module, "load_processor", processors.load)(folder)
+        processors.complete(processor, folder, config)
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder,
+            config=config,
             dtype=getattr(torch, settings["dtype"]),
             attn_implementation=settings["attention"],
             device_map=device_map or ("cuda:0" if torch.cuda.is_available() else None),
             generation_config=GenerationConfig(),  # not the checkpoint's, which would be checked and could refuse
-            local_files_only=True,
+            ignore_mismatched_sizes=True,  # they are in the report, and refused below
             output_loading_info=True,
+            **LOCAL,
         )
-        if absent := sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind]):
-            raise ValueError(f"{len(absent)} weights are missing or have another shape, such as {absent[0]}")
+        _check_weights(report)
         for delta in deltas:
             unknown = model.load_state_dict(load_file(delta / WEIGHTS), strict=False).unexpected_keys
             if unknown:
                 raise ValueError(f"{delta} holds weights that the model lacks, such as {unknown[0]}")
-        family = make(model.eval(), processor, settings["variant"])
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise InputError(f"the checkpoint {folder} cannot be loaded: {error}") from error
+        try:
+            family = module.Family(model.eval(), processor, settings["variant"])
+        except AttributeError as error:
+            raise ValueError(
+                f"its 'model_type' in config.json, {config.model_type}, does not fit key 'family' of the model's YAML, "
+                f"{settings['family']}: {error}. Change the key"
+            ) from error
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"the checkpoint {folder} cannot be loaded: {_cause(folder, error)}") from error
     for key in ("blocks", "default_layer"):
         if settings[key] != getattr(family, key):
             raise InputError(
                 f"key '{key}' of the model's YAML says {settings[key]}, but the checkpoint {folder} has "
                 f"{getattr(family, key)}. Change the key."
             )
-    model.generation_config = decoding(folder, model.config, processor.tokenizer.eos_token_id)
+    model.generation_config = decoding(folder, config, processor.tokenizer.eos_token_id)
+    trial.attempt(family, folder, settings.get("system_prompt") is not None)
     return family
+
+
+def _check(config: PreTrainedConfig) -> None:
+    """Raises ValueError for a kind of model that cannot be studied."""
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or not hasattr(config, "vision_config"):
+        raise ValueError(
+            f"'model_type' in config.json is {config.model_type}, which is no language model with a vision encoder. "
+            "Choose another checkpoint"
+        )
+    if hasattr(config, "quantization_config"):
+        raise ValueError(
+            "its weights are quantised (key 'quantization_config' of config.json). Choose the checkpoint that they "
+            "were made from, and key 'dtype' of the model's YAML"
+        )
+
+
+def _check_weights(report: dict[str, Any]) -> None:
+    """Raises ValueError where weights differ from those that config.json describes: they would be made up."""
+    if absent := sorted(report["missing_keys"]):
+        raise ValueError(
+            f"{len(absent)} of the weights that config.json describes are missing, such as {absent[0]}. Choose a "
+            "complete checkpoint, or mend config.json ('tie_word_embeddings', for lm_head.weight)"
+        )
+    if differing := sorted(report["mismatched_keys"]):
+        name, found, expected = differing[0]
+        raise ValueError(
+            f"{len(differing)} weights have another shape than config.json describes, such as {name}: "
+            f"{tuple(found)} instead of {tuple(expected)}. Mend config.json, or choose another checkpoint"
+        )
+
+
+def _cause(folder: Path, error: Exception) -> str:
+    """Why a checkpoint cannot be loaded, in one line, with the file that is damaged if one is."""
+    for path in sorted(folder.iterdir()):
+        try:
+            if path.suffix == ".json":
+                if not isinstance(json.loads(path.read_text(encoding="utf-8")), dict):
+                    raise ValueError("it holds no settings by name")
+            elif path.suffix == ".safetensors":
+                safe_open(path, "pt")
+        except (ValueError, SafetensorError) as damage:
+            return f"{path.name} is damaged ({damage}). Remove the checkpoint, and the next run gets it anew."
+    if "trust_remote_code" in str(error):
+        return (
+            "it needs code of its own (key 'auto_map' of its configuration), which is never run. Choose a checkpoint "
+            "of an architecture that transformers knows."
+        )
+    return " ".join(str(error).split())
 
 
 def decoding(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) -> GenerationConfig:
@@ -144,12 +202,37 @@ def checkpoint_digest(folder: Path) -> str:
     return digest(found[0] if len(found) == 1 else found)
 
 
-def _needed(folder: Path) -> list[str]:
-    """The files that a checkpoint must have, including every shard; alternatives are joined by ` or `."""
+def _check_files(folder: Path) -> None:
+    """Raises InputError if a checkpoint lacks a file that it must have, every shard of its weights included."""
+    preprocessor, joint = "processor_config.json or preprocessor_config.json", folder / "processor_config.json"
+    if joint.is_file() and '"image_processor"' not in joint.read_text(encoding="utf-8", errors="replace"):
+        preprocessor = "preprocessor_config.json"
+    words = "tokenizer.json or tokenizer.model or vocab.json"
+    needed = ["config.json", *_shards(folder), preprocessor, "tokenizer_config.json", words]
+    lacking = [names for names in needed if not any((folder / name).is_file() for name in names.split(" or "))]
+    if pickled := [path.name for path in sorted(folder.glob("*.bin")) if WEIGHTS in lacking]:
+        raise InputError(
+            f"the checkpoint {folder} lacks {WEIGHTS}: its weights are in {pickled[0]}, whose format can run code when "
+            f"it is opened. Choose a revision with {WEIGHTS}, or convert it."
+        )
+    if lacking:
+        raise InputError(
+            f"the checkpoint {folder} lacks {', '.join(lacking)}. Remove it, and the next run makes it anew; for a "
+            "published model, check key 'files' of its YAML as well."
+        )
+
+
+def _shards(folder: Path) -> list[str]:
+    """The files with a checkpoint's weights, as transformers looks for them: one, or those that an index names."""
     index = folder / "model.safetensors.index.json"
-    shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
-    preprocessor = "processor_config.json or preprocessor_config.json"
-    return ["config.json", *sorted(shards), preprocessor, "tokenizer_config.json", "tokenizer.json or tokenizer.model"]
+    if (folder / WEIGHTS).is_file() or not index.is_file():
+        return [WEIGHTS]
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{index} names no weights: {error}. Remove the checkpoint, and the next run gets it anew."
+        ) from error
 
 
 def locate(weights: Path) -> tuple[Path, str]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import ProcessorMixin
+from transformers import PreTrainedConfig, ProcessorMixin
 
 from layerwise.pictures import upright_rgb as upright_rgb
 
@@ -57,20 +57,56 @@ class Family(Protocol):
         """
 
 
+def chosen_layer(config: PreTrainedConfig, blocks: int) -> int:
+    """The exit layer that a model's configuration says it was trained with, 0 to `blocks`."""
+    layer = config.vision_feature_layer
+    if not isinstance(layer, int) or not -blocks - 1 <= layer <= blocks:
+        raise ValueError(
+            f"key 'vision_feature_layer' of config.json is {layer}, but must name one exit of an encoder of {blocks} "
+            f"blocks, {-blocks - 1} to {blocks}"
+        )
+    return range(blocks + 1)[layer]
+
+
+class TemplateError(ValueError):
+    """A chat template that cannot be rendered, or does not say what it is given."""
+
+
+def chat(processor: ProcessorMixin, text: str, image: bool, system_prompt: str | None, **variables: str) -> str:
+    """One user turn as the processor's chat template renders it, with a placeholder if there is an `image`.
+
+    `variables` are passed to the template. Raises TemplateError if it lacks the text, the image or the system prompt.
+    """
+    if processor.chat_template is None:
+        raise TemplateError("there is no chat template")
+    turns = [{"role": "user", "content": [{"type": "image"}] * image + [{"type": "text", "text": text}]}]
+    if system_prompt is not None:
+        turns.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})
+    try:
+        rendered = processor.apply_chat_template(turns, add_generation_prompt=True, **variables)
+    except Exception as error:
+        raise TemplateError(f"the chat template cannot be rendered: {type(error).__name__}: {error}") from error
+    for what, said in (("text", text), ("system prompt", system_prompt or "")):
+        if said.strip() not in rendered:
+            raise TemplateError(f"the chat template does not write a prompt's {what} as it is, but {rendered[:300]!r}")
+    if (count := rendered.count(processor.image_token)) != image:
+        there = f"for a prompt {'with' if image else 'without'} an image"
+        raise TemplateError(
+            f"the chat template writes {processor.image_token} {count} times {there}: {rendered[:300]!r}"
+        )
+    return rendered
+
+
 def chat_tokens(
     processor: ProcessorMixin, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None, **variables: str
 ) -> list[int]:
     """Token ids of one user turn rendered by the processor's chat template, image placeholders expanded.
 
-    `variables` are passed to the template. Raises ValueError if the text contains the model's image placeholder.
+    Raises ValueError if the text contains the model's image placeholder, and TemplateError as `chat` does.
     """
     if processor.image_token in text:
         raise ValueError(f"the prompt's text contains the model's image placeholder {processor.image_token}")
-    image = [{"type": "image"}] if image_inputs else []
-    chat = [{"role": "user", "content": [*image, {"type": "text", "text": text}]}]
-    if system_prompt is not None:
-        chat.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})
-    rendered = processor.apply_chat_template(chat, add_generation_prompt=True, **variables)
+    rendered = chat(processor, text, bool(image_inputs), system_prompt, **variables)
     if image_inputs:
         rendered = rendered.replace(processor.image_token, processor.replace_image_token(image_inputs, 0))
     # A template that writes the beginning-of-sequence token itself must not get a second one.
@@ -91,7 +127,11 @@ def placed(embeddings: Tensor, where: Tensor, features: Sequence[Tensor]) -> Ten
     Raises ValueError if a row has a different number of places and features.
     """
     if where.sum(1).tolist() != [len(rows) for rows in features]:
-        raise ValueError(f"{where.sum(1).tolist()} image places, but {[len(rows) for rows in features]} features")
+        raise ValueError(
+            f"{where.sum(1).tolist()} image places, but {[len(rows) for rows in features]} features. The processor's "
+            "'patch_size', 'num_additional_image_tokens', 'vision_feature_select_strategy' or 'image_seq_len', or the "
+            "model's 'image_token_id', does not fit"
+        )
     embeddings = embeddings.clone()
     embeddings[where] = torch.cat(list(features)).to(embeddings)
     return embeddings

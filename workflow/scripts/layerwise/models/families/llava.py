@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import ProcessorMixin
 
-from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
+from layerwise.models.families import chat_tokens, chosen_layer, placed, same_shape, upright_rgb
 
 VARIANTS = ("norm-matched", "shuffled")
 SYSTEM_PROMPT = True
@@ -31,7 +31,7 @@ class Family:
         self.model, self.processor, self.variant = model, processor, variant
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = len(self.layers())
-        self.default_layer = range(self.blocks + 1)[model.config.vision_feature_layer]
+        self.default_layer = chosen_layer(model.config, self.blocks)
         self.skipped = 1 if model.config.vision_feature_select_strategy == "default" else 0
 
     def layers(self) -> nn.ModuleList:

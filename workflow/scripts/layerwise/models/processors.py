@@ -1,0 +1,94 @@
+"""Processors turn prompts into inputs. What a checkpoint's leaves open, its own configuration fills in."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoProcessor, PreTrainedConfig, ProcessorMixin
+
+FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
+# What all parts of a checkpoint are loaded with. No code that a checkpoint brings is ever run.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+# Encoders that put a class token before an image's patches.
+WITH_CLASS_TOKEN = ("clip_vision_model", "dinov2")
+
+
+def load(folder: Path, kind: Any = AutoProcessor) -> ProcessorMixin:
+    """The processor of a checkpoint: one of class `kind`, by default the one that its files name.
+
+    The two backends of image processors give different pixels; this one works on every machine.
+    """
+    processor = kind.from_pretrained(folder, backend="pil", **LOCAL)
+    if lacking := [part for part in ("image_processor", "tokenizer") if not hasattr(processor, part)]:
+        raise ValueError(f"its processor, {type(processor).__name__}, has no {' and no '.join(lacking)}")
+    return processor
+
+
+def load_without_video(folder: Path, kind: type[ProcessorMixin]) -> ProcessorMixin:
+    """The processor of a checkpoint, of a class that also reads videos, without that part: it needs torchvision."""
+
+    class ForImages(kind):
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return [part for part in super().get_attributes() if "video" not in part]
+
+    return load(folder, ForImages)
+
+
+def complete(processor: ProcessorMixin, folder: Path, config: PreTrainedConfig) -> None:
+    """Fill in what a checkpoint's files leave open and its own configuration knows, and say so on stderr.
+
+    Older checkpoints lack settings that decide how many places an image has, or keep their chat template only with the
+    tokenizer.
+    """
+    given = set(_keys(folder))
+    for key, value in _known(config):
+        if hasattr(processor, key) and getattr(processor, key) != value and key not in given:
+            setattr(processor, key, value)
+            _say(folder, key, f"{value!r}, from config.json")
+    if processor.chat_template is None and processor.tokenizer.chat_template is not None:
+        processor.chat_template = processor.tokenizer.chat_template
+        _say(folder, "chat_template", "the tokenizer's")
+
+
+def _known(config: PreTrainedConfig) -> Iterator[tuple[str, Any]]:
+    """The settings of a processor that follow from a model's configuration."""
+    vision = config.vision_config
+    if hasattr(config, "vision_feature_select_strategy"):
+        yield "vision_feature_select_strategy", config.vision_feature_select_strategy
+    if not isinstance(patch := getattr(vision, "patch_size", None), int):
+        return
+    yield "patch_size", patch
+    yield "num_additional_image_tokens", int(vision.model_type in WITH_CLASS_TOKEN)
+    if isinstance(size := getattr(vision, "image_size", None), int):
+        patches = (size // patch) ** 2
+        yield "num_image_tokens", patches
+        yield "image_seq_length", patches
+        if hasattr(config, "scale_factor"):
+            yield "image_seq_len", patches // config.scale_factor**2
+
+
+def _keys(folder: Path) -> Iterator[str]:
+    """The settings that a checkpoint's files give its processor."""
+    for name in FILES[:2]:
+        if (path := folder / name).is_file():
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            for part in (settings, settings.get("image_processor") or {}):
+                yield from (key for key, value in part.items() if value is not None)
+
+
+def template_file(folder: Path) -> str:
+    """The file that a checkpoint's chat template is in, with its key."""
+    for name in ("chat_template.json", "chat_template.jinja"):
+        if (folder / name).is_file():
+            return name
+    for name in FILES:
+        if (path := folder / name).is_file() and "chat_template" in path.read_text(encoding="utf-8"):
+            return f"{name}, key 'chat_template'"
+    return "chat_template.jinja"
+
+
+def _say(folder: Path, key: str, value: str) -> None:
+    print(f"{folder}: processor_config.json leaves '{key}' open; it is {value}", file=sys.stderr, flush=True)
