@@ -11,12 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.files import file_digest
-from layerwise.prompts.archive import table
+from layerwise.prompts import shipped
 from layerwise.prompts.draws import draw, in_turn
 from layerwise.prompts.images import images_beside
 from layerwise.records import Prompt
-from layerwise.study.settings import Settings
 
 COLUMNS = ("id", "request", "answer", "kind", "part")
 PARTS = ("train", "test")
@@ -25,16 +23,9 @@ SOURCES = {"images": True}
 TWINS = False
 
 
-class Options(Settings):
-    """The table, and the part of it to ask."""
+class Options(shipped.Shipped):
+    """The table, with the columns id, request, answer, kind and part; and the part of it to ask."""
 
-    file: str = Field(
-        min_length=1, description="The table: a CSV file with the columns id, request, answer, kind and part."
-    )
-    sha256: str = Field(
-        pattern="^[0-9a-f]{64}$",
-        description="Checksum of the table; a changed table must rebuild the prompts.",
-    )
     part: Literal["train", "test"] = Field("test", description="The part of the table to ask.")
 
 
@@ -74,22 +65,12 @@ def _of_kind(rows: list[dict[str, str]], kind: str) -> list[dict[str, str]]:
 
 def _table(spec: dict, options: Options) -> list[dict[str, str]]:
     """The rows of the table. Raises InputError for another table than the YAML file names, and for an invalid word."""
-    place = f"config/datasets/{spec['dataset']}.yaml"
-    path = Path(options.file)
-    if not path.is_file():
-        raise InputError(
-            f"{place}: key 'options.file': no file {path}. Name a table with the columns {', '.join(COLUMNS)}."
-        )
-    if (found := file_digest(path)) != options.sha256:
-        raise InputError(
-            f"checksum mismatch: {path} has sha256 {found}, but key 'options.sha256' of {place} says "
-            f"{options.sha256}. If this is the right file, change the key; its prompts are then rebuilt."
-        )
-    rows = table(path, path.name, COLUMNS, id="id")
+    rows = shipped.rows(spec["dataset"], options, COLUMNS, id="id")
     for row in rows:
         for column, allowed in {"kind": FORMS, "part": PARTS}.items():
             if row[column] not in allowed:
                 raise InputError(
-                    f"{path}, row with id {row['id']}: {column} {row[column]!r} is neither {' nor '.join(allowed)}."
+                    f"{options.file}, row with id {row['id']}: {column} {row[column]!r} is neither "
+                    f"{' nor '.join(allowed)}."
                 )
     return rows
