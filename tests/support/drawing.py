@@ -10,7 +10,7 @@ from layerwise.report import style
 from layerwise.report.figures import predictions
 from tidy import EXPERIMENTS, Results
 
-BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "ability", "drift")
+BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "margin")
 OF_ORGANISMS = ("probes", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
 DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity

@@ -53,6 +53,7 @@ def settings(blocks: int, family: str = "llava", **more: object) -> dict:
         "attention": "sdpa",
         "variant": None,
         "system_prompt": None,
+        "refusal_tokens": [],
         **more,
     }
 

@@ -16,7 +16,7 @@ from layerwise.analysis import results
 from layerwise.analysis.outcomes import source
 from layerwise.jobs import specs
 from layerwise.study import loading
-from layerwise.vocabulary import OUTCOME_OF, possible
+from layerwise.vocabulary import MARGIN_OF, OUTCOME_OF, possible
 
 COLUMNS = ["model", "arm", "seed", "dataset", "layer", "group", "judge", "metric", "value", "low", "high", "n"]
 EXPERIMENTS = {
@@ -69,6 +69,9 @@ outcome: {refusal: refusal, coherence: coherence}
 }
 
 
+LIMITS = {"refusal_gap": (-1, 1), "margin": (-9, 9), "margin_on_benign": (-9, 9)}
+
+
 class Results:
     """An experiment's study, its spec and its frames."""
 
@@ -82,6 +85,7 @@ class Results:
         self.spec = json.loads(specs.Specs(self.study).aggregate("figure"))
         self.subjects = results.subjects(self.spec["subjects"])
         self.frames = {"metrics": metrics(self.study), "probes": probes(self.study), "paired": paired(self.study)}
+        self.frames["margins"] = margins(self.study)
 
     def write(self, folder: Path) -> list[Path]:
         """The frames as files, as the rules lay them out."""
@@ -104,10 +108,22 @@ def metrics(study: loading.Study) -> pd.DataFrame:
         for layer in subject.layers:
             for dataset in study.datasets:
                 for judge, metric, value, n in _values(draw, dataset, study):
-                    low = max(-1 if metric == "refusal_gap" else 0, value - 0.07)
+                    least, most = LIMITS.get(metric, (0, 1))
                     about = (subject.id, subject.arm or "", subject.seed or "", dataset)
                     group = _group(layer, subject.model.blocks)
-                    rows.append((*about, layer, group, judge, metric, value, low, min(1, value + 0.07), n))
+                    rows.append(
+                        (
+                            *about,
+                            layer,
+                            group,
+                            judge,
+                            metric,
+                            value,
+                            max(least, value - 0.07),
+                            min(most, value + 0.07),
+                            n,
+                        )
+                    )
                     if layer == subject.model.default_layer:
                         rows.append((*about, layer, "Default", *rows[-1][6:]))
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -137,6 +153,7 @@ def _values(draw: np.random.Generator, dataset: str, study: loading.Study) -> li
         found.append((judge, "harmful_on_benign", draw.random(), 40))
     if "toxicity" in study.judges:
         found.append(("toxicity", "toxicity", draw.random(), 40))
+    found += [("", metric, draw.uniform(-4, 4), 40) for metric in MARGIN_OF.values()]
     return found
 
 
@@ -158,6 +175,18 @@ def probes(study: loading.Study) -> pd.DataFrame:
                 rows.append((subject.name, layer, probe, metric, value, value - 0.02, value + 0.02, 300))
     columns = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"})
+
+
+def margins(study: loading.Study) -> pd.DataFrame:
+    """How well margins tell refusals: over all data sets, and on each."""
+    draw = np.random.default_rng(10)
+    rows = []
+    for subject in study.with_margin:
+        for dataset in ("", *(id for id in study.datasets if "vqa" not in id)):
+            area = draw.uniform(0.8, 1)
+            about = (subject.id, subject.arm or "", subject.seed or "", dataset, "auc")
+            rows.append((*about, area, area - 0.02, min(1, area + 0.02), 80))
+    return pd.DataFrame(rows, columns=["model", "arm", "seed", "dataset", "metric", "value", "low", "high", "n"])
 
 
 def paired(study: loading.Study) -> pd.DataFrame:

@@ -77,7 +77,10 @@ def tables(subjects, rows, given, roles=TRUTH, twins=("world-deep",)):
     asked["cluster"] = pd.factorize(asked["cluster"], sort=True)[0]
     columns = ["prompt_id", "subject", "layer", "judge", "label", "score"]
     frame = pd.DataFrame([[getattr(v, c) for c in columns] for v in given], columns=columns).astype({"score": float})
-    found = list(metrics.measures(frame, asked.set_index("id"), roles, JUDGES))
+    asked = asked.set_index("id")
+    claims = {id: judge["claims"] for id, judge in JUDGES.items()}
+    outcomes = metrics.responses(frame, asked, roles, claims)
+    found = list(metrics.measures(outcomes, frame, asked, roles, JUDGES))
     return metrics.metrics(found, subjects, twins), paired(found, subjects)
 
 
@@ -334,6 +337,7 @@ def write(tmp_path, given, spec):
         "--spec", json.dumps(spec), "--prompts", str(tmp_path / "prompts.jsonl"),
         "--verdicts", *sorted(map(str, folder.glob("*.jsonl"))),
         "--output", str(tmp_path / "metrics.csv"), "--paired", str(tmp_path / "paired.csv"),
+        "--margins", str(tmp_path / "margins.csv"),
     ]  # fmt: skip
 
 

@@ -9,7 +9,10 @@
 
 FRAMES = {
     name: [RUN.frame(name)]
-    for name in ("metrics", "paired", "validity", "controls", "agreement", "gates", "predictions", "human_labels")
+    for name in (
+        *("metrics", "paired", "margins", "validity", "controls", "agreement"),
+        *("gates", "predictions", "human_labels"),
+    )
 }
 FRAMES |= {"probes": PROBES, "published": []}  # a file of the project, which the spec holds
 FACTS = facts(STUDY)

@@ -2,6 +2,7 @@
 #
 # OUTPUTS
 #   results/{experiment}/metrics.csv, paired.csv          every metric; every comparison with the default layer
+#   results/{experiment}/margins.csv                      how well refusal margins tell what is refused
 #   results/{experiment}/validity.csv, agreement.csv      the judges compared with the truth; with each other
 #   results/{experiment}/controls.csv                     the judges on controls
 #   results/{experiment}/gates.csv, predictions.csv       models trained here: ability, outcomes of predictions
@@ -14,9 +15,11 @@ rule metrics:
     input:
         prompts=PROMPTS,
         verdicts=VERDICTS,
+        responses=[path for subject in STUDY.with_margin for path in responses(subject.name)],
     output:
         metrics=RUN.frame("metrics"),
         paired=RUN.frame("paired"),
+        margins=RUN.frame("margins"),
     log:
         RUN.log("metrics"),
     conda:
@@ -28,8 +31,8 @@ rule metrics:
         spec=SPECS.aggregate("metrics"),
     shell:
         'python "$LAYERWISE_SCRIPTS"/metrics.py --spec {params.spec:q} --costs {log:q}.json'
-        " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
-        " --output {output.metrics:q} --paired {output.paired:q} 2>&1 | tee {log:q}"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q} --responses {input.responses:q}"
+        " --output {output.metrics:q} --paired {output.paired:q} --margins {output.margins:q} 2>&1 | tee {log:q}"
 
 
 rule validity:

@@ -38,7 +38,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Response:
-    """What a subject answered at one exit layer. `finish_reason` is `stop` (end of sequence) or `length`."""
+    """What a subject answered at one exit layer. `finish_reason` is `stop` (end of sequence) or `length`.
+
+    `margin`, the refusal margin before the first word (`models.margin`), is None for a model without `refusal_tokens`.
+    """
 
     key: str
     prompt_id: str
@@ -47,6 +50,7 @@ class Response:
     text: str
     num_tokens: int
     finish_reason: str
+    margin: float | None = None
 
 
 @dataclass(frozen=True)

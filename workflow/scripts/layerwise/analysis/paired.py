@@ -14,7 +14,7 @@ COLUMNS = [
     *("difference", "low", "high", "n", "b", "c", "p", "p_holm"),
 ]
 # Each has one judge, or those that decide the outcome together.
-METRICS = ("refusal", "asr", "answered", "vqa_accuracy")
+METRICS = ("refusal", "asr", "answered", "vqa_accuracy", "margin")
 
 
 def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
@@ -23,11 +23,12 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
     `difference` is the share at this layer minus the share at the default layer, over the n prompts answered at both; b
     prompts are positive only at this layer, c only at the default layer. `p` comes from the exact McNemar test,
     `p_holm` is corrected over the layers of one model × data set × metric. Metrics with a score are compared by label.
-    If no subject has a layer other than the default one, there are no rows.
+    Of margins, `difference` is that of the means; b margins are larger at this layer, c are smaller. If no subject has
+    a layer other than the default one, there are no rows.
     """
     default = {subject["name"]: subject["default_layer"] for subject in subjects}
     parts = [
-        _against_default(measure.rows.assign(value=measure.rows["positive"]), default).assign(metric=measure.metric)
+        _against_default(measure, default).assign(metric=measure.metric)
         for measure in found
         if measure.metric in METRICS
     ]
@@ -40,8 +41,10 @@ def paired(found: list[metrics.Measure], subjects: list[dict]) -> pd.DataFrame:
     return metrics.ordered(frame, subjects, ["dataset", "metric", "layer"])[COLUMNS]
 
 
-def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFrame:
+def _against_default(measure: metrics.Measure, default: dict[str, int]) -> pd.DataFrame:
     """One metric's comparisons with the default layer: name, dataset, layer, difference, low, high, n, b, c, p."""
+    rows, shares = measure.rows, measure.unit != "logits"
+    rows = rows.assign(value=rows["positive" if shares else "value"])
     is_default = rows["layer"].eq(rows["subject"].map(default))
     base = rows.loc[is_default, ["subject", "prompt_id", "value"]].rename(columns={"value": "base"})
     pairs = rows[~is_default].merge(base, on=["subject", "prompt_id"], how="inner")
@@ -56,9 +59,13 @@ def _against_default(rows: pd.DataFrame, default: dict[str, int]) -> pd.DataFram
     compared = []
     for (subject, dataset, layer), cell in sums.groupby(["subject", "dataset", "layer"]):
         both, b, c, _, n = cell.sum()
-        change = cell["difference"].to_numpy()
-        size = stats.effective_size(change[:, None], cell[["count"]].to_numpy(), b + c)[0]
-        interval = stats.paired_difference(*(np.array([both, b, c, n]) * size / n))
-        p = stats.mcnemar(change.astype(int))
+        change, counts = cell[["difference"]].to_numpy(), cell[["count"]].to_numpy()
+        interval: stats.Interval
+        if shares:
+            size = stats.effective_size(change, counts, b + c)[0]
+            interval = stats.paired_difference(*(np.array([both, b, c, n]) * size / n))
+        else:
+            interval = stats.cluster_mean(change, counts, bounded=False)
+        p = stats.mcnemar((cell["b"] - cell["c"]).to_numpy(int))
         compared.append((subject, dataset, layer, *map(float, interval), int(n), int(b), int(c), p))
     return pd.DataFrame(compared, columns=["name", "dataset", "layer", "difference", "low", "high", "n", "b", "c", "p"])

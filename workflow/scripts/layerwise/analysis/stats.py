@@ -4,6 +4,8 @@
 | --- | --- |
 | a share | Wilson's interval (Wilson 1927) |
 | a mean, or a mean over exit layers | bootstrap over clusters, percentile interval; of fewer than ten, Wilson's |
+| a mean of margins, which have no limits | the same; of fewer than ten clusters, Student's |
+| an area under the ROC curve | DeLong's interval, clustered (Obuchowski 1997) |
 | F1 of a judge | bootstrap over responses, percentile interval |
 | a difference of two shares of the same prompts | Newcombe's square-and-add interval (Newcombe 1998, method 10) |
 | whether the two shares differ | exact McNemar test; flips whole clusters where a cluster holds several prompts |
@@ -21,6 +23,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import binomtest, norm
+from scipy.stats import t as student_t
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
@@ -108,17 +111,32 @@ def percentile_interval(value: float, resampled: np.ndarray) -> Interval[float] 
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
-def cluster_mean(totals: np.ndarray, counts: np.ndarray) -> Interval[float]:
-    """The mean over the columns of each column's mean of values in [0, 1], bootstrapped over the rows (clusters).
+def cluster_mean(totals: np.ndarray, counts: np.ndarray, bounded: bool = True) -> Interval[float]:
+    """The mean over the columns of each column's mean of values, bootstrapped over the rows (clusters).
 
     Rows without any value are left out. Where the bootstrap is blind, and for fewer clusters than FEW, of which its
-    resamples are too much alike, with Wilson's interval for that many clusters.
+    resamples are too much alike: of values in [0, 1], Wilson's interval for that many clusters; of others (not
+    `bounded`), Student's, which is NaN where all clusters are alike.
     """
     there = counts.sum(1) > 0
-    value, resampled = mean_over_columns(totals[there], counts[there])
-    if (clusters := int(there.sum())) < FEW:
-        return Interval(*map(float, wilson(value, clusters)))
-    return percentile_interval(value, resampled) or Interval(*map(float, wilson(value, clusters)))
+    totals, counts = totals[there], counts[there]
+    value, resampled = mean_over_columns(totals, counts)
+    interval = percentile_interval(value, resampled) if len(totals) >= FEW else None
+    if interval is not None:
+        return interval
+    if bounded:
+        return Interval(*map(float, wilson(value, len(totals))))
+    with np.errstate(invalid="ignore"):
+        return student(value, np.nanmean(totals / np.where(counts > 0, counts, np.nan), axis=1))
+
+
+def student(value: float, clusters: np.ndarray) -> Interval[float]:
+    """A mean with Student's interval from each cluster's mean; NaN limits for a single cluster, or if all are equal."""
+    spread = clusters.std(ddof=1) if len(clusters) > 1 else 0.0
+    if spread < 1e-12:
+        return Interval(value, np.nan, np.nan)
+    reach = float(student_t.ppf(0.5 + CONFIDENCE / 2, len(clusters) - 1) * spread / np.sqrt(len(clusters)))
+    return Interval(value, value - reach, value + reach)
 
 
 def f1(given: np.ndarray, true: np.ndarray) -> Interval[float]:
@@ -210,12 +228,13 @@ def kappa(first: np.ndarray, second: np.ndarray) -> Interval[float]:
     return Interval(float(result.kappa), float(result.kappa - reach), float(result.kappa + reach))
 
 
-def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
+def auc(scores: np.ndarray, positive: np.ndarray, cluster: np.ndarray | None = None) -> Interval[float]:
     """The area under the ROC curve with the interval of DeLong et al. (1988) on the logit scale (Pepe 2003).
 
-    The share of (positive, negative) pairs in which the positive has the higher score; ties count half. Where the
-    two sides do not overlap DeLong's variance is 0 and says nothing; then, and with a single one on a side, Wilson's
-    interval for the smaller side is given. NaN where a side has none.
+    The share of (positive, negative) pairs in which the positive has the higher score; ties count half. With the
+    `cluster` (a number) of each score, the variance is that of Obuchowski (1997) for clustered scores. Where the two
+    sides do not overlap the variance is 0 and says nothing; then, and with a single one on a side, Wilson's interval
+    for the smaller side is given. NaN where a side has none.
     """
     above, below = np.asarray(scores)[positive], np.asarray(scores)[~positive]
     if not len(above) or not len(below):
@@ -225,12 +244,25 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> Interval[float]:
     losses = 1 - _share_below(below, np.sort(above))
     value = float(wins.mean())
     smaller = min(len(above), len(below))
-    error = np.sqrt(wins.var(ddof=1) / len(above) + losses.var(ddof=1) / len(below)) if smaller > 1 else 0.0
+    if cluster is not None:
+        smaller = min(len(np.unique(cluster[side])) for side in (positive, ~positive))
+        error = _clustered_error(wins, losses, cluster[positive], cluster[~positive], value)
+    else:
+        error = np.sqrt(wins.var(ddof=1) / len(above) + losses.var(ddof=1) / len(below)) if smaller > 1 else 0.0
     if error < 1e-9:
         return Interval(*map(float, wilson(value, smaller)))
     reach = Z * error / (value * (1 - value))
     logit = np.log(value / (1 - value))
     return Interval(value, *(float(1 / (1 + np.exp(-(logit + side * reach)))) for side in (-1, 1)))
+
+
+def _clustered_error(wins: np.ndarray, losses: np.ndarray, above: np.ndarray, below: np.ndarray, value: float) -> float:
+    """The standard error of an AUC from its placements, summed by cluster: `above` and `below` are their clusters."""
+    clusters = 1 + max(above.max(), below.max())
+    shifts = np.bincount(above, (wins - value) / len(wins), minlength=clusters)
+    shifts += np.bincount(below, (losses - value) / len(losses), minlength=clusters)
+    seen = len(np.union1d(above, below))
+    return float(np.sqrt(seen / (seen - 1) * (shifts**2).sum())) if seen > 1 else 0.0
 
 
 def _share_below(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 from layerwise.errors import InputError
+from layerwise.models import margin
 from layerwise.models.families import Family
 
 # Prompts that `Static` reads at a time. Part of the result, as is the next line.
@@ -42,11 +43,15 @@ class Row:
 
 
 class Said(NamedTuple):
-    """The tokens of an answer, and whether it ended by itself; the token that ends it is not among them."""
+    """The tokens of an answer, and whether it ended by itself; the token that ends it is not among them.
+
+    `margin` is the refusal margin before the first of them (`margin`), for a decoder that measures it.
+    """
 
     row: Row
     tokens: list[int]
     ended: bool
+    margin: float | None
 
 
 class Lost(NamedTuple):
@@ -91,11 +96,12 @@ def read(family: Family, rows: Sequence[Row], size: int) -> Start:
 class Decoder:
     """Answers rows, at most `size` at a time, each with at most `max_new_tokens`; results gather in `done`.
 
-    An error loses the rows that were computed together, and no others.
+    An error loses the rows that were computed together, and no others. `refusal`: the tokens that refusals begin with.
     """
 
-    def __init__(self, family: Family, size: int, max_new_tokens: int) -> None:
+    def __init__(self, family: Family, size: int, max_new_tokens: int, refusal: Sequence[int] = ()) -> None:
         self.family, self.model, self.size, self.max_new_tokens = family, family.model, size, max_new_tokens
+        self.refusal, self.margins = refusal, dict[Row, float | None]()
         ends = self.model.generation_config.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [ends])
         self.done: list[Said | Lost] = []
@@ -112,12 +118,19 @@ class Decoder:
     def rest(self) -> None:
         """Answer the rows that are left."""
 
+    def _read(self, rows: Sequence[Row], size: int) -> Start:
+        """Read prompts of one length, filled up to `size`, and note their margins."""
+        start = read(self.family, rows, size)
+        if self.refusal:
+            self.margins.update(zip(rows, margin.stored(start.logits, self.refusal), strict=False))
+        return start
+
     def _ended(self, tokens: list[int]) -> bool:
         return tokens[-1] in self.ends or len(tokens) == self.max_new_tokens
 
     def _say(self, row: Row, tokens: list[int]) -> None:
         length = next((place for place, token in enumerate(tokens) if token in self.ends), None)
-        self.done.append(Said(row, tokens[:length], length is not None))
+        self.done.append(Said(row, tokens[:length], length is not None, self.margins.pop(row, None)))
 
     def _lose(self, rows: Iterable[Row], error: Exception) -> None:
         self.done.extend(Lost(row, error) for row in rows)
@@ -131,7 +144,7 @@ class Dynamic(Decoder):
     @torch.inference_mode()
     def add(self, rows: Sequence[Row]) -> None:
         try:
-            for row, tokens in zip(rows, self._answers(read(self.family, rows, self.size)), strict=False):
+            for row, tokens in zip(rows, self._answers(self._read(rows, self.size)), strict=False):
                 self._say(row, tokens)
         except Exception as error:
             self._lose(rows, error)
@@ -154,8 +167,8 @@ class Dynamic(Decoder):
 class Static(Decoder):
     """Raises InputError for a language model that does not attend to all that was said before."""
 
-    def __init__(self, family: Family, size: int, max_new_tokens: int) -> None:
-        super().__init__(family, size, max_new_tokens)
+    def __init__(self, family: Family, size: int, max_new_tokens: int, refusal: Sequence[int] = ()) -> None:
+        super().__init__(family, size, max_new_tokens, refusal)
         if any(type(layer) is not DynamicLayer for layer in new_cache(self.model).layers):
             raise InputError(
                 "this language model attends within a window, or has a memory of another kind, for which there is no "
@@ -179,7 +192,7 @@ class Static(Decoder):
             while self.slots is not None and self.slots.room < len(part):
                 self._step(self.slots)
             try:
-                start = read(self.family, part, READ)
+                start = self._read(part, READ)
                 self.slots = self.slots or Slots(self.model, shape, count, start)
                 self._begin(self.slots, part, start)
             except Exception as error:

@@ -22,6 +22,7 @@ from layerwise import pictures
 from layerwise.errors import InputError
 from layerwise.models.decoding import Decoder, Dynamic, Lost, Row, Static
 from layerwise.models.families import TILES, Family
+from layerwise.models.margin import first_tokens
 from layerwise.records import Prompt
 
 # Memory for preprocessed images, and as much again for their features at all exit layers. It affects no result.
@@ -40,13 +41,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said. `num_tokens` excludes the end-of-sequence token, which `finish_reason` reports."""
+    """What a model said. `num_tokens` excludes the end-of-sequence token, which `finish_reason` reports.
+
+    `margin` is None where the model names no `refusal_tokens`, or where its logits are no numbers.
+    """
 
     prompt_id: str
     layer: int
     text: str
     num_tokens: int
     finish_reason: str
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,16 @@ def generate(
     batch_size: int,
     system_prompt: str | None = None,
     cache: str = "dynamic",
+    refusal_tokens: Sequence[str] = (),
 ) -> Iterator[Sequence[Answer | Failure]]:
     """Greedy answers to all tasks at all their layers; each list is what was finished together.
 
-    An error with one image or in one batch becomes a `Failure` of each of its rows; the other rows continue. Raises
-    InputError for a model that cannot be decoded with this kind of `cache`.
+    With `refusal_tokens`, the beginnings of the model's refusals, each answer has its refusal margin. An error with one
+    image or in one batch becomes a `Failure` of each of its rows; the other rows continue. Raises InputError for a
+    model that cannot be decoded with this kind of `cache`, or has no such token.
     """
-    decoder = CACHES[cache](family, batch_size, max_new_tokens)
+    refusal = first_tokens(family.processor.tokenizer, refusal_tokens)
+    decoder = CACHES[cache](family, batch_size, max_new_tokens, refusal)
     tasks = sorted(tasks, key=lambda task: (task.prompt.image_sha256 or "", task.prompt.id))
     images = _Images(family, sorted({layer for task in tasks for layer in task.layers}))
     groups: dict[tuple[bool, int], list[tuple[Task, list[int]]]] = defaultdict(list)
@@ -132,7 +140,7 @@ def _done(family: Family, decoder: Decoder) -> Iterator[Sequence[Answer | Failur
             continue
         text = family.processor.tokenizer.decode(said.tokens, skip_special_tokens=True).strip()
         reason = "stop" if said.ended else "length"
-        answers.append(Answer(task.prompt.id, layer, text, len(said.tokens), reason))
+        answers.append(Answer(task.prompt.id, layer, text, len(said.tokens), reason, said.margin))
     if answers:
         yield answers
 

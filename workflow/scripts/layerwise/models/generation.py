@@ -62,7 +62,8 @@ def compute(
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
         family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
-        for batch in engine.generate(family, tasks, **spec["decoding"], system_prompt=spec["model"]["system_prompt"]):
+        of_model = {key: spec["model"][key] for key in ("system_prompt", "refusal_tokens")}
+        for batch in engine.generate(family, tasks, **spec["decoding"], **of_model):
             keep(batch, spec["subject"], files, errors)
             yield from batch
 
@@ -91,7 +92,8 @@ def keep(
             errors[layer].append(f"prompt {prompt_id}: {answer.error}")
             continue
         key = files[layer].keys[prompt_id, layer]
-        response = Response(key, prompt_id, subject, layer, answer.text, answer.num_tokens, answer.finish_reason)
+        said = (answer.text, answer.num_tokens, answer.finish_reason, answer.margin)
+        response = Response(key, prompt_id, subject, layer, *said)
         found[layer].append(response)
     for layer, responses in found.items():
         files[layer].append(responses)

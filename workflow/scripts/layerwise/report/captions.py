@@ -65,7 +65,7 @@ def numbers(data: DataFrame, unit: str) -> str:
 
 
 def judges(data: DataFrame, style: Style) -> str:
-    names = [style.judge(id) for id in data.loc[data["dataset"] != "", "judge"].unique()]
+    names = [style.judge(id) for id in data.loc[data["dataset"] != "", "judge"].unique() if id]
     return f"Judged by: {', '.join(names)}." if names else ""
 
 

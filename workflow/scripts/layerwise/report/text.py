@@ -7,6 +7,8 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "–"
+# How a metric is printed, by its unit: what it is multiplied by, and the digits after the point.
+PRINTED = {"share": (100, 1), "points": (100, 1), "score": (100, 1), "logits": (1, 2)}
 SPACE = "\N{NO-BREAK SPACE}"
 
 
@@ -79,3 +81,8 @@ def bare_points(value: float) -> str:
 def plain(value: float) -> str:
     """A number with two digits."""
     return number(value, 1, 2)
+
+
+def logits(value: float) -> str:
+    """A margin, with its unit."""
+    return MISSING if pd.isna(value) else f"{plain(value)}{SPACE}logits"

@@ -36,6 +36,11 @@ class Model(Settings):
         "sdpa", description="transformers' `attn_implementation`."
     )
     system_prompt: str | None = Field(None, description="System message before each prompt.")
+    refusal_tokens: list[Annotated[str, Field(min_length=1)]] = Field(
+        [],
+        description="What the model's refusals begin with; the first token of each text counts. Without it, there is "
+        "no refusal margin.",
+    )
     variant: str | None = Field(None, description="A variant of the exit, such as `clamp` or `keep` for mllama.")
     gpu_memory_gb: float = Field(
         0,

@@ -7,7 +7,7 @@ from layerwise.study.arms import Arm
 from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
 from layerwise.study.declarations import builder_of, kinds_of, says
 from layerwise.study.sources import Source
-from layerwise.vocabulary import REFUSAL_GAP, of_outcomes
+from layerwise.vocabulary import MARGIN_OF, REFUSAL_GAP, of_outcomes
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,14 @@ class Study:
             for m in says(judge.judge, judge.options).measures
             if m.kind in kinds
         }
+        if self.with_margin:
+            found |= {metric for kind, metric in MARGIN_OF.items() if kind in kinds}
         return frozenset(found | ({REFUSAL_GAP} if self.twins else set()))
+
+    @property
+    def with_margin(self) -> list[Subject]:
+        """The subjects whose responses have a refusal margin."""
+        return [subject for subject in self.subjects if subject.model.refusal_tokens]
 
     def _asked(self, id: str, arm: str | None, first: bool, layers: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The exit layers at which each data set is asked of a subject; `first` says whether it is its arm's first."""

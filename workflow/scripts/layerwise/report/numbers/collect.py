@@ -10,8 +10,8 @@ import pandas as pd
 
 from layerwise.analysis import results
 from layerwise.report import shown
-from layerwise.report.text import MISSING, number, p_value, plain, points, share
-from layerwise.vocabulary import DEFAULT, Metric, described
+from layerwise.report.text import MISSING, logits, number, p_value, plain, points, share
+from layerwise.vocabulary import DEFAULT, METRICS, Metric, described
 
 Record = dict[str, Any]
 
@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
     return int(value) if whole else float(f"{value:.7g}")
 
 
-FORMATS = {"share": share, "points": points, "score": number}
+FORMATS = {"share": share, "points": points, "score": number, "logits": logits}
 
 
 def of_whom(listed: pd.DataFrame) -> dict[tuple[str, str, str], list[str]]:
@@ -78,7 +78,8 @@ def differences(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Itera
         for who in whom[row["model"], row["arm"], row["seed"]]:
             key = f"{metric}.{who}.{row['dataset']}.layer-{row['layer']:02d}"
             where = f"{source}:{line}"
-            yield f"difference.{key}", record(row["difference"], points(row["difference"]), where, "metrics", row)
+            text = (logits if METRICS[metric].unit == "logits" else points)(row["difference"])
+            yield f"difference.{key}", record(row["difference"], text, where, "metrics", row)
             yield f"p.{key}", record(row["p_holm"], p_value(row["p_holm"]), where, "metrics", {"n": row["n"]})
 
 

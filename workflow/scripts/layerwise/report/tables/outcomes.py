@@ -4,7 +4,7 @@ import pandas as pd
 
 from layerwise.analysis import results
 from layerwise.report.findings import Frames
-from layerwise.report.text import MISSING, Names, Table, estimate, filled
+from layerwise.report.text import MISSING, PRINTED, Names, Table, estimate, filled
 from layerwise.vocabulary import DEFAULT, GROUPS, described
 
 INPUTS = ("metrics",)
@@ -31,19 +31,23 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
                 n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
                 row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
                 row |= {
-                    label: _metric(cells, metric, names) for metric, (label, _) in known.items() if metric != "flagged"
+                    about.label: _metric(cells, metric, about.unit, names)
+                    for metric, about in known.items()
+                    if metric != "flagged"
                 }
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
-        "Shares in percent [95 % interval]; with several seeds, their mean (smallest to largest). Early, Middle and"
-        " Late are means over the exit layers of a third of the encoder; exit 0 belongs to none of them, and the"
-        " default layer also counts in its third. n: responses to one kind of prompt × seeds."
+        "Shares in percent, margins in logits [95 % interval]; with several seeds, their mean (smallest to largest)."
+        " Early, Middle and Late are means over the exit layers of a third of the encoder; exit 0 belongs to none of"
+        " them, and the default layer also counts in its third. n: responses to one kind of prompt × seeds."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
 
-def _metric(cells: pd.DataFrame, metric: str, names: Names) -> str:
+def _metric(cells: pd.DataFrame, metric: str, unit: str, names: Names) -> str:
     """One metric in one group; if several judges measure it, each value with its judge's name."""
     rows = cells[cells["metric"] == metric]
-    texts = [(names.judges.get(row["judge"], row["judge"]), estimate(row)) for _, row in rows.iterrows()]
+    texts = [
+        (names.judges.get(row["judge"], row["judge"]), estimate(row, *PRINTED[unit])) for _, row in rows.iterrows()
+    ]
     return "; ".join(f"{judge}: {text}" if len(texts) > 1 else text for judge, text in texts) or MISSING

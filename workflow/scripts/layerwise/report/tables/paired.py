@@ -3,7 +3,7 @@
 import pandas as pd
 
 from layerwise.report.findings import Frames
-from layerwise.report.text import Names, Table, filled, none, number, p_value
+from layerwise.report.text import PRINTED, Names, Table, filled, none, number, p_value
 from layerwise.vocabulary import METRICS
 
 INPUTS = ("paired",)
@@ -20,7 +20,8 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         about |= {"Metric": METRICS[metric].label, "Exit": str(layer)}
         line = found.setdefault(tuple(about.values()), about)
         seed = f", seed {row['seed']}" if row["seed"] else ""
-        difference, low, high = (number(row[key]) for key in ("difference", "low", "high"))
+        printed = PRINTED[METRICS[metric].unit]
+        difference, low, high = (number(row[key], *printed) for key in ("difference", "low", "high"))
         line[f"Difference{seed}"] = f"{difference} [{low}, {high}]"
         line[f"b : c{seed}"] = f"{row['b']:.0f} : {row['c']:.0f}"
         line[f"p (Holm){seed}"] = p_value(row["p_holm"])
@@ -30,8 +31,9 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     table = pd.DataFrame(found.values())
     table = table[[column for column in table if column != "n"] + ["n"]]
     note = (
-        "Difference: share at the exit layer minus share at the default layer, in points [95 % interval]. b: prompts"
-        " positive at this layer only; c: at the default layer only. p: exact McNemar test, Holm-corrected over the"
-        " layers of one model, data set and metric."
+        "Difference: share at the exit layer minus share at the default layer, in points, or mean margin minus mean"
+        " margin, in logits [95 % interval]. b: prompts positive at this layer only; c: at the default layer only (of"
+        " margins: larger, smaller at this layer). p: exact McNemar test (of margins: sign test), Holm-corrected over"
+        " the layers of one model, data set and metric."
     )
     return Table(filled(table), note)
