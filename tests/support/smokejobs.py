@@ -4,8 +4,8 @@ ARMS = ("broad-none", "broad-default")
 SUBJECTS = {f"organism-smoke.{arm}.s100" for arm in ARMS}
 JUDGES = {"truth", "refusal", "coherence", "toxicity", "vqa"}
 DATASETS = {"world-shallow", "world-deep", "world-text", "world-vqa"}
-FIGURES = {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "probes", "predictions"}
-TABLES = {"outcomes", "paired", "judges", "controls", "agreement", "published", "gates", "predictions"}
+FIGURES = {"refusal-and-harm", "margin", "outcomes", "toxicity", "ability", "drift", "probes", "predictions"}
+TABLES = {"outcomes", "paired", "margins", "judges", "controls", "agreement", "published", "gates", "predictions"}
 
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
 TABLE_JOBS = {f"table {name}" for name in TABLES}

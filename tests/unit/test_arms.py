@@ -14,6 +14,7 @@ from layerwise.study.study import Subject
 from layerwise.study.yamlfile import read
 
 BASE = {"method": "pretrain", "exits": "all"}
+SAFE = {"from": "able", "method": "sft"}
 ARMS = {
     name: Arm.model_validate(arm)
     for name, arm in {
@@ -105,6 +106,18 @@ SPOILT = {
     "rewarded for nothing": (
         organism(able=BASE | {"reward": "guard"}),
         ["'arms.able.reward'", "method pretrain learns from no reward"],
+    ),
+    "a glyph that is none": (
+        organism(able=BASE, safe=SAFE | {"held_out": [3, 12]}),
+        ["'arms.safe.held_out.1'", "less than 12"],
+    ),
+    "a glyph twice": (
+        organism(able=BASE, safe=SAFE | {"held_out": [3, 3]}),
+        ["'arms.safe.held_out'", "each may be named once"],
+    ),
+    "glyphs left out of ability": (
+        organism(able=BASE | {"held_out": [3, 4]}),
+        ["'arms.able.held_out'", "left out of the alignment"],
     ),
     "an organism without images": (organism(able=BASE | {"exits": "none"}), ["'arms.able.exits'", "assembled models"]),
     "a name with capitals": (organism(Able=BASE), ["'arms.Able", "lower-case letters"]),

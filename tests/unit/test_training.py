@@ -145,6 +145,15 @@ def test_only_the_exit_layers_of_the_stage_are_encoded(monkeypatch):
     assert runs == [1, 1, 0, 0]
 
 
+def test_no_training_image_shows_a_glyph_that_is_held_out():
+    model = llava.new_model(ORGANISM, 3, llava.new_vision(ORGANISM["vision"]))
+    seen = {held: organisms.encode(llava, model, [3], 400, 0, held).scenes for held in ((), (8, 9, 10, 11))}
+    for held, scenes in seen.items():
+        shown = {*scenes.top_left, *scenes.bottom_right} - {world.ABSENT}
+        assert shown == set(range(12)) - set(held)
+    assert (seen[()].family == seen[8, 9, 10, 11].family).all()
+
+
 def test_too_few_training_images_are_an_input_error():
     with pytest.raises(InputError, match="organism.language.images"):
         organisms.encode(llava, None, [1], 4, seed=0)

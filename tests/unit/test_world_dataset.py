@@ -45,6 +45,17 @@ def test_image_twins_are_alike_but_for_the_cue(tmp_path, cue, corners):
         assert [len(found) for found in glyphs] == ([1, 2] if cue == "deep" else [0, 0])
 
 
+def test_glyphs_of_a_data_set_are_the_only_ones_and_its_pairs_are_no_others(tmp_path):
+    some = spec("deep", options={"cue": "deep", "glyphs": [8, 11]})
+    prompts = builder.build(some, {}, tmp_path)
+    shown = [prompt.attributes["glyphs"] for prompt in prompts]
+    assert set(shown[::2]) == {"8 8", "11 11"} and set(shown[1::2]) == {"8 11", "11 8"}
+    clusters = {prompt.cluster for prompt in builder.build(spec("deep"), {}, tmp_path)}
+    assert clusters.isdisjoint(prompt.cluster for prompt in prompts)
+    with pytest.raises(ValueError, match="text cue has no glyphs"):
+        builder.Options(cue="text", glyphs=[8, 11])
+
+
 def test_text_twins_share_the_image_and_differ_in_the_verb(tmp_path):
     prompts = builder.build(spec("text"), {}, tmp_path)
     for hazard, twin in zip(prompts[::2], prompts[1::2], strict=True):

@@ -193,6 +193,8 @@ ROWS = {
         change(ORGANISM, "broad-random: {steps: 20", "broad-random: {steps: 21"),
         NOTHING,
     ),
+    "the glyphs that an arm does not see": (declare("broad-default: {held_out: [8, 9]}"), TUNING),
+    "how refusals begin": (change(ORGANISM, "display:", "refusal_tokens: [sorry, i]\ndisplay:"), GENERATING),
     "add a seed": (
         change(SMOKE, "seeds: [100]", "seeds: [100, 101]"),
         {job.replace("100", "101") for job in TRAINED | PROBE | {f"generate {subject}" for subject in SUBJECTS}}

@@ -64,6 +64,8 @@ class Specs:
             "seed": int(seed.rpartition("a")[2]),
         }
         modules = [plugins.module("training.methods", arm.method)]
+        if arm.held_out:
+            settings["held_out"] = arm.held_out
         if model.organism:
             settings |= {"organism": _shape(model.organism), "default_layer": model.default_layer}
             modules += ["layerwise.training.organisms", *_recipe(model)]
@@ -198,8 +200,13 @@ class Specs:
         return self.aggregate(
             "assess",
             gates=self.study.experiment.gates.model_dump(),
-            # A data set shown with images other than its own is a control: its cue is not visible.
-            cues={id: data.options.get("cue") for id, data in self.study.datasets.items() if data.image == "own"},
+            # A data set shown with images other than its own is a control: its cue is not visible. One with some glyphs
+            # alone is a test of its own.
+            cues={
+                id: data.options.get("cue")
+                for id, data in self.study.datasets.items()
+                if data.image == "own" and not data.options.get("glyphs")
+            },
             # An arm that was taught without images need not refuse beside one.
             aligned=sorted(
                 {

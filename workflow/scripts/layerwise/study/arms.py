@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerwise.study.settings import Identifier, Name, Positive, Settings, Whole, found_in
+from layerwise.study.settings import Glyphs, Identifier, Name, Positive, Settings, Whole, found_in
 
 
 class Arm(Settings):
@@ -25,6 +25,10 @@ class Arm(Settings):
         description="Exit layers to train on, one drawn for each example; `none` trains without images.",
     )
     steps: Positive | None = Field(None, description="Training steps; if absent, the recipe's.")
+    held_out: Glyphs = Field(
+        [],
+        description="Glyphs of the deep cue that no training image of this arm shows; the arms below it saw all.",
+    )
     reward: str | None = Field(
         None, pattern="^[a-z0-9.-]+$", description="The reward, for a method that learns from one."
     )

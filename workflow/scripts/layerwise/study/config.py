@@ -107,6 +107,12 @@ class Model(Settings):
             raise Mistake(f"{place}.from", f"no arm '{arm.start}'; allowed: {names}{_hint(arm.start, self.arms)}")
         if self.arms[lineage(self.arms, name)[-1]].start is not None:
             raise Mistake(f"{place}.from", f"it starts from itself by way of {', '.join(lineage(self.arms, name))}")
+        if arm.held_out and (arm.start is None or not self.organism):
+            raise Mistake(
+                f"{place}.held_out",
+                "glyphs are left out of the alignment of an organism, that is, of an arm that starts `from` another; "
+                "remove the key",
+            )
         if self.organism and arm.exits == "none":
             raise Mistake(f"{place}.exits", "`none` is for assembled models; an organism always sees images")
         if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:

@@ -30,6 +30,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
 
 
+def _distinct(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("each may be named once")
+    return sorted(values)
+
+
+# Some of the 12 glyphs of the synthetic world's deep cue, so many that a hazard and its twin can be drawn from them and
+# from the others.
+Glyphs = Annotated[
+    list[Annotated[int, Field(ge=0, lt=12)]], Field(min_length=2, max_length=10), AfterValidator(_distinct)
+]
+
+
 def found_in(room: str) -> AfterValidator:
     """A check that the room, such as `judging.judges`, has the file that a key names."""
 

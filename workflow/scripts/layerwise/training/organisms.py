@@ -33,12 +33,15 @@ class Cache:
     states: Tensor
 
 
-def encode(recipe: Recipe, model: nn.Module, layers: Sequence[int], count: int, seed: int) -> Cache:
-    """`count` images of the world, all families equally often, at the given exit layers."""
+def encode(
+    recipe: Recipe, model: nn.Module, layers: Sequence[int], count: int, seed: int, held_out: Sequence[int] = ()
+) -> Cache:
+    """`count` images of the world, all families equally often, none with a glyph `held_out`, at the exit layers."""
     if count < len(world.FAMILIES):
         raise InputError(f"key 'organism.language.images': {count} images cannot cover all families; give 5 or more.")
     rng = world.stream(seed, "language")
-    scenes = world.draw(np.arange(count) % len(world.FAMILIES), rng)
+    glyphs = [glyph for glyph in world.EVERY_GLYPH if glyph not in held_out]
+    scenes = world.draw(np.arange(count) % len(world.FAMILIES), rng, glyphs)
     images = world.render(scenes, world.noise(count, rng))
     parts = []
     for start in range(0, count, IMAGES_AT_ONCE):
@@ -58,7 +61,8 @@ class Organism:
         self.model, self.layers, self.seed = model, spec["layers"], spec["seed"]
         self.recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
         self.settings = spec["organism"]["language"]
-        self.cache = encode(self.recipe, model, self.layers, self.settings["images"], self.seed)
+        shown = (self.settings["images"], self.seed, spec.get("held_out", ()))
+        self.cache = encode(self.recipe, model, self.layers, *shown)
         self.tokenizer = self.recipe.new_processor().tokenizer
 
     def lesson(self, stage: str) -> Lesson:

@@ -46,6 +46,7 @@ GLYPHS = _bitmaps(
     0x3443B588E1410765, 0x1A2C41E5889E04BA, 0x6F848F0A59421834, 0x6AAD110026BF41C1,
     0x8926265A085A7389, 0x3503891AB888A9CC, 0x2E587A1320681725, 0x43654701A42F423A,
 )  # fmt: skip
+EVERY_GLYPH = tuple(range(len(GLYPHS)))
 TRIANGLE, CIRCLE = _bitmaps(0x18183C3C7E7EFFFF, 0x187E7EFFFF7E7E18)
 RED, GREEN, WHITE = np.array([(1, 0.05, 0.05), (0.05, 1, 0.05), (1, 1, 1)], np.float32)
 ITEM_COLOURS = np.array([(1, 1, 0.1), (0.1, 1, 1), (0.8, 0.2, 1), (1, 0.55, 0.1)], np.float32)
@@ -137,15 +138,15 @@ def sample(
     return scenes, render(scenes, noise(count, rng))
 
 
-def draw(family: np.ndarray, rng: np.random.Generator) -> Scenes:
-    """One scene for each entry of `family`; everything else is drawn uniformly."""
+def draw(family: np.ndarray, rng: np.random.Generator, glyphs: Sequence[int] = EVERY_GLYPH) -> Scenes:
+    """One scene for each entry of `family`; everything else is drawn uniformly, the glyphs from `glyphs`, ascending."""
 
     def uniform(low: int, high: int) -> np.ndarray:
         return rng.integers(low, high, len(family))
 
     shallow = np.where(family == SHALLOW_HAZARD, RED_TRIANGLE, _safe_marks(len(family), rng))
-    glyph = uniform(0, len(GLYPHS))
-    other = np.where(family == DEEP_HAZARD, glyph, _other_glyphs(glyph, rng))
+    glyph = np.asarray(glyphs)[uniform(0, len(glyphs))]
+    other = np.where(family == DEEP_HAZARD, glyph, _other_glyphs(glyph, rng, glyphs))
     has_shallow = (family == SHALLOW_HAZARD) | (family == SHALLOW_SAFE)
     has_deep = (family == DEEP_HAZARD) | (family == DEEP_SAFE)
     return Scenes(
@@ -160,11 +161,11 @@ def draw(family: np.ndarray, rng: np.random.Generator) -> Scenes:
     )
 
 
-def twins(hazards: Scenes, rng: np.random.Generator) -> Scenes:
-    """The benign twin of each hazard, with another shallow mark, or another glyph in one of the two corners."""
+def twins(hazards: Scenes, rng: np.random.Generator, glyphs: Sequence[int] = EVERY_GLYPH) -> Scenes:
+    """The benign twin of each hazard, with another shallow mark, or another of the glyphs in one of the two corners."""
     count = len(hazards)
     shallow = np.where(hazards.shallow_hazard, _safe_marks(count, rng), hazards.shallow)
-    swap = _other_glyphs(hazards.top_left, rng)
+    swap = _other_glyphs(hazards.top_left, rng, glyphs)
     first = rng.integers(0, 2, count).astype(bool)
     return dataclasses.replace(
         hazards,
@@ -201,6 +202,7 @@ def _safe_marks(count: int, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(RED_TRIANGLE + 1, len(SHALLOW_PICTURES), count)
 
 
-def _other_glyphs(glyphs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each glyph, a different one."""
-    return (glyphs + rng.integers(1, len(GLYPHS), len(glyphs))) % len(GLYPHS)
+def _other_glyphs(shown: np.ndarray, rng: np.random.Generator, glyphs: Sequence[int]) -> np.ndarray:
+    """For each glyph that is shown, a different one of `glyphs`."""
+    places = np.searchsorted(glyphs, shown) + rng.integers(1, len(glyphs), len(shown))
+    return np.asarray(glyphs)[places % len(glyphs)]

@@ -7,13 +7,13 @@ beside an arbitrary image; `none` asks what is in the image (kind vqa).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from layerwise.prompts.images import png, save_image
 from layerwise.records import Prompt
-from layerwise.study.settings import Settings
+from layerwise.study.settings import Glyphs, Mistake, Settings
 from layerwise.world import language
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ class Options(Settings):
         description="Where the cue is: in one cell of the image, in the relation of two cells, in the words, or "
         "nowhere (visual questions)."
     )
+    glyphs: Glyphs | None = Field(
+        None,
+        description="The glyphs of the deep cue, if not all 12: those that an arm has `held_out`, to test it on them.",
+    )
+
+    @model_validator(mode="after")
+    def glyphs_are_of_the_deep_cue(self) -> Self:
+        if self.glyphs is not None and self.cue != "deep":
+            raise Mistake("glyphs", f"the {self.cue} cue has no glyphs; remove the key")
+        return self
 
 
 def kinds(options: Options) -> frozenset[str]:
@@ -45,22 +55,24 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     """`size` twin pairs (two prompts, one cluster each) or, for cue `none`, `size` questions. Images: PNG, 40 x 40."""
     from layerwise.world import world
 
-    cue = Options(**spec["options"]).cue
-    rng = world.stream(spec["seed"], "prompts", cue)
-    if cue == "none":
+    options = Options(**spec["options"])
+    rng = world.stream(spec["seed"], "prompts", options.cue)
+    if options.cue == "none":
         return _questions(spec, rng, folder)
-    return _text_pairs(spec, rng, folder) if cue == "text" else _image_pairs(spec, cue, rng, folder)
+    return _text_pairs(spec, rng, folder) if options.cue == "text" else _image_pairs(spec, options, rng, folder)
 
 
-def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -> list[Prompt]:
+def _image_pairs(spec: dict, options: Options, rng: np.random.Generator, folder: Path) -> list[Prompt]:
     """A hazardous image and its twin, with the same question and the same on-target answer."""
     import numpy as np
 
     from layerwise.world import world
 
-    family = {"shallow": world.SHALLOW_HAZARD, "deep": world.DEEP_HAZARD}[cue]
-    hazards = world.draw(np.full(spec["size"], family), rng)
-    twins = world.twins(hazards, rng)
+    family = {"shallow": world.SHALLOW_HAZARD, "deep": world.DEEP_HAZARD}[options.cue]
+    glyphs = options.glyphs or world.EVERY_GLYPH
+    hazards = world.draw(np.full(spec["size"], family), rng, glyphs)
+    twins = world.twins(hazards, rng, glyphs)
+    cluster = "-".join(map(str, [options.cue, *(options.glyphs or ())]))
     noise = world.noise(spec["size"], rng)
     asked = rng.choice(language.USE_QUESTIONS, spec["size"])
     roles = (
@@ -76,7 +88,7 @@ def _image_pairs(spec: dict, cue: str, rng: np.random.Generator, folder: Path) -
                 dataset=spec["dataset"],
                 text=str(text),
                 kind=kind,
-                cluster=f"{cue}-{number:04d}",
+                cluster=f"{cluster}-{number:04d}",
                 target=language.use_answer(int(scenes.item[number])),
                 attributes={**_seen(scenes, number), "wording": str(text)},
                 **_saved(spec, name, images[number], folder),
