@@ -79,6 +79,12 @@ benchmark: $(ENVIRONMENT) ## Measure the engine against the naive path.
 full-size: $(ENVIRONMENT) ## Measure LLaVA-1.5-7B at its real size, with random weights (17 GB of memory).
 	@OMP_NUM_THREADS=1 nice $(BIN)/python tests/benchmarks/full_size.py
 
+gpu: ## Measure models of real size on a GPU, in 4 minutes; needs only a PYTHON with torch and transformers.
+	@$(PYTHON) tests/benchmarks/gpu.py
+
+gpu-page: ## Write docs/gpu.md, from which plans take their rates, from what `make gpu` measured.
+	@$(PYTHON) tests/benchmarks/gpu.py --document
+
 clean: ## Remove the results, figures and paper of an experiment (the environment stays).
 	rm -rf results/$(EXPERIMENT) figures/$(EXPERIMENT) paper/$(EXPERIMENT).pdf logs/$(EXPERIMENT)
 
@@ -89,4 +95,4 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan why-rerun verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size clean
+.PHONY: help reproduce plan why-rerun verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size gpu gpu-page clean

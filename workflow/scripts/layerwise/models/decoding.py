@@ -182,11 +182,11 @@ class Static(Decoder):
 
     @torch.inference_mode()
     def add(self, rows: Sequence[Row]) -> None:
-        length = -(-(len(rows[0].tokens) + self.max_new_tokens) // STRIDE) * STRIDE
+        length = room(len(rows[0].tokens), self.max_new_tokens)
         shape = (length, rows[0].features is None)
         if self.slots is not None and self.slots.shape != shape:
             self.rest()
-        count = max(1, min(self.size, self.size * USUAL // length))
+        count = slots(self.size, length)
         for first in range(0, len(rows), count):
             part = rows[first : first + count]
             while self.slots is not None and self.slots.room < len(part):
@@ -225,6 +225,16 @@ class Static(Decoder):
             if self._ended(tokens):
                 self._say(row, tokens)
                 del slots.going[slot]
+
+
+def room(prompt: int, max_new_tokens: int) -> int:
+    """The tokens that a slot has room for, from those of the prompt."""
+    return -(-(prompt + max_new_tokens) // STRIDE) * STRIDE
+
+
+def slots(size: int, length: int) -> int:
+    """How many slots of that length there are for a batch of `size`."""
+    return max(1, min(size, size * USUAL // length))
 
 
 class Slots:
