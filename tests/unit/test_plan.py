@@ -126,7 +126,7 @@ def test_nothing_done(project):
     assert found.prompts == {"pairs": Count(20, 0), "single": Count(5, 0)}
     assert found.cells == {"tiny": Count(2, 0)}
     assert found.responses == Count(50, 0)
-    assert found.hours == 25 / 3600
+    assert found.hours == {"tiny": 25 / 3600}
     assert (found.failed, found.trained) == (0, {})
 
 
@@ -171,7 +171,19 @@ def test_what_the_user_must_know_stands_there(project):
     assert "revision 'main' may move" in text
     assert "GPU with 16 GB" in text
     assert "1 generating processes, 0 judges" in text
-    assert "about 1 min of generation at 2 responses per second" in text
+    assert "about 1 min of generation at 2 responses per second (declared, not measured)" in text
+
+
+def test_hours_are_those_of_what_was_measured_on_a_gpu(project, tmp_path):
+    row = {"id": "engine: tiny", "what": "", "count": 384, "seconds": 0.384, "status": "measured"}
+    other = [{"id": "engine: other", "status": "left out"}, {**row, "id": "generate: batch 1", "seconds": 900}]
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps({"card": "NVIDIA H100", "rows": [row, *other]}))
+    found = plan(loading.load(project / "config" / "trial.yaml"), project, file)
+    assert found.hours == {"tiny": found.responses.left / 1000 / 3600}
+    lines = render(found).splitlines()
+    assert lines[-2] == "time       about 1 min of generation; judging on top"
+    assert lines[-1].split() == "tiny 1 min at 1e+03 responses per second, measured on NVIDIA H100".split()
 
 
 def test_shared_stages_are_trained_once():

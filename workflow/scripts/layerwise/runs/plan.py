@@ -4,6 +4,7 @@ The plan is read from the configuration and the names of existing files; nothing
 number of prompts comes from the data set's file once it is built, until then from the keys `prompts` and `size`.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ PER_ROW = 250
 PER_TOKEN = 5
 PER_IMAGE = {"rendered": 5_000, "fetched": 200_000}
 PER_TRAINED_MODEL = 3_000_000
+# What `make gpu` measured, once `make gpu-page` has put it there.
+MEASURED = paths.ROOT / "docs" / "gpu.json"
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,21 @@ class Download:
 
 @dataclass(frozen=True)
 class Plan:
-    """`prompts` by data set (done if its file is built), `cells` by model, `trained` by name of the weights."""
+    """`prompts` by data set (done if its file is built), `cells` and `responses` by model, `trained` by weights.
+
+    `rates` are responses a second of models that were measured on a GPU, `card` is that GPU.
+    """
 
     study: Study
     prompts: dict[str, Count]
     cells: dict[str, Count]
-    responses: Count
+    by_model: dict[str, Count]
     failed: int
     trained: dict[str, bool]
     model_bytes: float
     downloads: list[Download]
+    rates: dict[str, float]
+    card: str
 
     @property
     def disk_bytes(self) -> float:
@@ -74,12 +82,19 @@ class Plan:
         return rows * PER_ROW + texts + images + self.model_bytes
 
     @property
-    def hours(self) -> float:
-        """Hours of generation alone, at the throughput that the experiment declares."""
-        return self.responses.left / self.study.experiment.responses_per_second / 3600
+    def responses(self) -> Count:
+        """Those of all models."""
+        counts = self.by_model.values()
+        return Count(sum(count.total for count in counts), sum(count.done for count in counts))
+
+    @property
+    def hours(self) -> dict[str, float]:
+        """Hours of generation alone by model, at its measured rate, or at the one that the experiment declares."""
+        declared = self.study.experiment.responses_per_second
+        return {id: count.left / self.rates.get(id, declared) / 3600 for id, count in self.by_model.items()}
 
 
-def plan(study: Study, root: Path) -> Plan:
+def plan(study: Study, root: Path, measured: Path = MEASURED) -> Plan:
     """The plan of a study whose results lie, or will lie, below `root`."""
     run = paths.Run(study.name)
     prompts: dict[str, Count] = {}
@@ -88,7 +103,8 @@ def plan(study: Study, root: Path) -> Plan:
         built = root / run.prompts(id)
         lines = _lines(built)
         prompts[id] = Count(lines, lines) if built.exists() else Count(expected(data, study.experiment.limit), 0)
-    total = done = failed = 0
+    by_model: dict[str, Count] = {}
+    failed = 0
     for subject in study.subjects:
         files = [root / path for path in run.responses(subject.name, subject.layers)]
         there = [file for file in files if file.exists()]
@@ -99,12 +115,24 @@ def plan(study: Study, root: Path) -> Plan:
         for id, layers in subject.asked.items():
             for layer in layers:
                 asked[root / run.responses(subject.name, [layer])[0]] += prompts[id].total
-        total += sum(asked.values())
-        done += sum(min(_lines(file), asked[file]) for file in there)
+        done = sum(min(_lines(file), asked[file]) for file in there)
+        so_far = by_model.get(subject.id, Count(0, 0))
+        by_model[subject.id] = Count(so_far.total + sum(asked.values()), so_far.done + done)
     sizes = _trained(study)
     trained = {name: (root / run.weights(name)).exists() for name in sizes}
-    responses = Count(total, done)
-    return Plan(study, prompts, cells, responses, failed, trained, sum(sizes.values()), _downloads(study, root))
+    downloads = _downloads(study, root)
+    rates = _rates(measured)
+    return Plan(study, prompts, cells, by_model, failed, trained, sum(sizes.values()), downloads, *rates)
+
+
+def _rates(measured: Path) -> tuple[dict[str, float], str]:
+    """Responses a second of the engine by model, as `make gpu` wrote them, and the card; empty where it did not run."""
+    if not measured.exists():
+        return {}, ""
+    found = json.loads(measured.read_text(encoding="utf-8"))
+    rows = {row["id"]: row for row in found["rows"] if row["status"] == "measured"}
+    rates = {id.removeprefix("engine: "): row["count"] / row["seconds"] for id, row in rows.items() if "engine: " in id}
+    return rates, found["card"]
 
 
 def expected(data: Dataset, limit: int | None) -> int:
@@ -158,7 +186,7 @@ def render(plan: Plan) -> str:
         *_gpus(plan),
         *_fetched(plan),
         _line("disk", f"about {_size(plan.disk_bytes)} of results, plus the downloads"),
-        _line("time", _time(plan)),
+        *_time(plan),
     ]
     return "\n".join(_aligned(sections))
 
@@ -248,12 +276,22 @@ def _size(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6):,} MB"
 
 
-def _time(plan: Plan) -> str:
+def _time(plan: Plan) -> list[Line]:
     if not plan.responses.left:
-        return "nothing left to generate"
-    hours = f"{plan.hours:,.1f} h" if plan.hours >= 1 else f"{math.ceil(plan.hours * 60)} min"
-    rate = f"{plan.study.experiment.responses_per_second:g} responses per second"
+        return [_line("time", "nothing left to generate")]
+    declared = f"{plan.study.experiment.responses_per_second:g} responses per second (declared, not measured)"
+    measured = [id for id in plan.hours if id in plan.rates]
+    how = f" at {declared}" if not measured else ""
     minutes = plan.study.experiment.training_minutes
     training = f", {minutes:g} min of training" if minutes and not all(plan.trained.values()) else ""
     on_top = "judging" if minutes or not plan.trained else "training and judging"
-    return f"about {hours} of generation at {rate}{training}; {on_top} on top"
+    hours = _hours(sum(plan.hours.values()))
+    lines: list[Line] = [_line("time", f"about {hours} of generation{how}{training}; {on_top} on top")]
+    for id, spent in plan.hours.items() if measured else ():
+        rate = f"{plan.rates[id]:.3g} responses per second, measured on {plan.card}" if id in plan.rates else declared
+        lines.append((id, _hours(spent), f"at {rate}"))
+    return lines
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{math.ceil(hours * 60)} min"

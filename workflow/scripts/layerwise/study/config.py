@@ -328,7 +328,9 @@ class Experiment(Settings):
     models_per_judge_job: Literal["all"] | Positive = Field("all", description="Models per judging process.")
     probes: Probes = Field(Probes(), description="Probes of the features.")
     gates: Gates = Field(Gates(), description="Ability gates of the organisms.")
-    responses_per_second: float = Field(1.0, gt=0, description="Estimated throughput, for `make plan`.")
+    responses_per_second: float = Field(
+        1.0, gt=0, description="Estimated throughput, for `make plan`; models that `make gpu` measured have their own."
+    )
     training_minutes: float = Field(0, ge=0, description="Estimated time of all training, for `make plan`.")
     palette: dict[str, Colour] = Field(
         {}, description='Colours by arm or model, as `"#rrggbb"`. Changing one only redraws figures.'
