@@ -49,7 +49,7 @@ wildcard_constraints:
     id="|".join(map(re.escape, STUDY.models)),
     seed=r"\d+(a\d+)?",
     dataset="|".join(map(re.escape, STUDY.datasets | STUDY.training_data)),
-    judge="|".join(map(re.escape, STUDY.judges)),
+    judge="|".join(map(re.escape, STUDY.rewards | STUDY.judges)),
     subject="|".join(map(re.escape, SUBJECTS)),
 
 

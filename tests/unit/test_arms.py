@@ -133,11 +133,51 @@ def test_spoilt_arms_are_refused(tmp_path, case):
     assert "\n" not in message
 
 
-def test_published_weights_declare_no_arms(tmp_path):
-    values = organism(able=BASE)
+PPO = {"method": "ppo", "reward": "guard"}
+ADAPTER = {"data": {"harmful": "attacks"}, "shares": {"harmful": 1.0}, "size_mb": 1.0}
+
+
+def published(adapter: dict | None = None, **arms) -> dict:
+    values = organism(**arms) | {"source": {"kind": "hub", "repo": "owner/name", "revision": "a" * 40}}
     del values["organism"]
-    values["source"] = {"kind": "hub", "repo": "owner/name", "revision": "a" * 40}
-    assert "key 'arms': a model with a `source` is trained elsewhere" in refusal(tmp_path / "m.yaml", values)
+    return values | ({"adapter": adapter} if adapter else {})
+
+
+def test_published_weights_are_adapted_without_another_arm_to_start_from(tmp_path):
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(published(ADAPTER, safe=PPO, safer=PPO | {"from": "safe"})))
+    model = read(tmp_path / "m.yaml", Model)
+    assert model.kind == "published" and not model.trained
+    assert [lineage(model.arms, name) for name in model.arms] == [["safe"], ["safer", "safe"]]
+    assert {arm.judge for arm in model.arms.values()} == {"guard"}
+
+
+REFUSED = {
+    "arms, but nothing to learn": (published(able=BASE), "'adapter'", "by `adapter` and `arms` together"),
+    "an adapter, but no arms": (published(ADAPTER), "'arms'", "by `adapter` and `arms` together"),
+    "an adapter of an organism": (organism(able=BASE) | {"adapter": ADAPTER}, "'adapter'", "with a `source`"),
+    "a share of no task": (published(ADAPTER | {"shares": {"a": 1.0}}, safe=PPO), "'adapter.shares'", "harmful"),
+    "a method without such a stage": (published(ADAPTER, able=BASE), "'arms.able.method'", "that is published"),
+    "a truth that is not known": (published(ADAPTER, a=PPO | {"reward": "truth"}), "'arms.a.reward'", "for organism"),
+    "no reward": (organism(able=BASE, a={"from": "able", "method": "ppo"}), "'arms.a.reward'", "name one"),
+    "settings of another method": (organism(able=BASE | {"ppo": {"kl": 0.1}}), "'arms.able.ppo'", "no reward"),
+    "more rows than rollouts": (
+        organism(able=BASE, a=PPO | {"from": "able", "ppo": {"rows": 65}}),
+        "'arms.a.ppo.rows'",
+        "65 is more than `batch_size`, 64",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_adapted_or_rewarded_is_refused(tmp_path, name):
+    values, *parts = REFUSED[name]
+    said = refusal(tmp_path / "m.yaml", values)
+    assert [part for part in parts if part not in said] == [], said
+
+
+def test_a_reward_is_a_file_of_its_own_or_a_judge():
+    assert Arm(method="ppo", reward="text-only").judge is None
+    assert Arm(method="ppo", reward="llama-guard-3-8b").judge == "llama-guard-3-8b"
 
 
 def test_a_default_layer_beyond_the_encoder_is_named_before_the_arms_that_see_it(tmp_path):

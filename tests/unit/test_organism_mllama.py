@@ -111,8 +111,8 @@ def test_answer_logits_equal_the_models_own_forward(model, pixel_values):
         vision.intermediate_layers_indices = taps
     with torch.no_grad():
         states = mllama.language_states(model, pixel_values, [BLOCKS])[BLOCKS]
-        ours = mllama.answer_logits(model, states, question, answer)
-        of_others = mllama.answer_logits(model, states.flip(0), question, answer)
+        ours = model.lm_head(mllama.answer_states(model, states, question, answer))
+        of_others = model.lm_head(mllama.answer_states(model, states.flip(0), question, answer))
     assert torch.allclose(ours, theirs[:, -4:], atol=1e-5)
     assert not torch.allclose(ours, of_others, atol=1e-3)
 
@@ -130,7 +130,7 @@ def test_answers_of_the_engine_are_those_that_training_would_give(folder, model,
         for layer in range(BLOCKS + 1):
             inputs = family.generation_inputs(tokens, torch.ones_like(tokens), features[layer])
             theirs = family.model(**inputs).logits[:, -1]
-            ours = mllama.answer_logits(model, states[layer], tokens[:, 2:], start)[:, 0]
+            ours = model.lm_head(mllama.answer_states(model, states[layer], tokens[:, 2:], start))[:, 0]
             assert torch.allclose(ours, theirs, atol=1e-5), layer
 
 

@@ -231,10 +231,23 @@ def test_answer_logits_equal_the_models_own_forward(model, images):
     tokens = torch.cat([placeholders, question, answer[:, :-1]], 1)
     with torch.no_grad():
         states = llava.exit_states(model, pixel_values, [DEFAULT_LAYER])[DEFAULT_LAYER]
-        ours = llava.answer_logits(model, states, question, answer)
+        ours = model.lm_head(llava.answer_states(model, states, question, answer))
         theirs = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), pixel_values=pixel_values).logits
     assert torch.allclose(ours, theirs[:, -4:], atol=1e-5)
-    assert not torch.allclose(ours, llava.answer_logits(model, states.flip(0), question, answer), atol=1e-3)
+    assert not torch.allclose(
+        ours, model.lm_head(llava.answer_states(model, states.flip(0), question, answer)), atol=1e-3
+    )
+
+
+def test_greedy_answers_from_the_cache_are_those_that_training_would_give(model, images):
+    pixel_values = torch.from_numpy(world.pixel_values(images))
+    question = torch.randint(5, 80, (6, 7), generator=torch.Generator().manual_seed(0))
+    states = llava.exit_states(model, pixel_values, [1])[1]
+    with torch.no_grad():
+        inputs = llava.generation_inputs(model, states, question)
+        answer = model.generate(**inputs, max_new_tokens=4, min_new_tokens=4, eos_token_id=llava.EOS)
+        logits = model.lm_head(llava.answer_states(model, states, question, answer))
+    assert torch.equal(logits[:, :3].argmax(-1)[answer[:, :3] != llava.EOS], answer[:, :3][answer[:, :3] != llava.EOS])
 
 
 def test_training_and_generation_see_the_same_states(model, images):

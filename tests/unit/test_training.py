@@ -212,7 +212,8 @@ def test_an_arm_goes_through_its_stages_with_the_vision_encoder_that_it_began_wi
 def test_a_method_declares_what_it_starts_from_and_which_stages_it_has(name):
     said = plugins.declared("training.methods", name)
     assert isinstance(said["STARTS_FROM_ARM"], bool) and isinstance(said["REWARDED"], bool)
-    assert set(said["STAGES"]) == {"organism", "assembled"}
+    assert set(said["STAGES"]) == {"organism", "assembled"} | ({"published"} if said["REWARDED"] else set())
+    assert ("STEPS" in said) == said["REWARDED"]
     assert set(said["STAGES"]["organism"]) <= set(organisms.STAGES)
     assert callable(plugins.find("training.methods", name).train)
 

@@ -169,10 +169,10 @@ def test_the_script_lays_what_an_arm_learned_over_what_it_started_from(whole, le
 def test_a_delta_laid_over_its_checkpoints_is_the_trained_model(whole, lessons):
     base, arm = whole.with_name("m.narrow-none.s1"), whole.with_name("m.narrow-default.s1")
     family, learned, _ = trained(whole, lessons, spec_of())
-    checkpoints.save(base / "model.safetensors", Delta(learned, whole))
+    checkpoints.save(base / "model.safetensors", Delta(learned, f"../{whole.name}"))
     spec = spec_of(stage=REFUSING)
     tuned, blocks, _ = trained(base, lessons, spec)
-    checkpoints.save(arm / "model.safetensors", Delta(blocks, base))
+    checkpoints.save(arm / "model.safetensors", Delta(blocks, f"../{base.name}"))
     assert chain(arm) == [whole, base, arm] and json.loads((arm / "below.json").read_text()) == {
         "below": "../m.narrow-none.s1"
     }

@@ -8,7 +8,7 @@ def one_of(names):
 
 def weights_or_receipt(subject):
     """The file that holds the weights of a subject."""
-    return receipt(subject) if SUBJECTS[subject].model.source else RUN.weights(SUBJECTS[subject].weights)
+    return RUN.weights(SUBJECTS[subject].weights) if SUBJECTS[subject].arm else receipt(subject)
 
 
 def responses(subject):
@@ -34,7 +34,7 @@ def chunks(items, size):
 
 def judge_weights(judge):
     """The files that hold the weights of a judge, if it has any."""
-    settings = STUDY.judges[judge]
+    settings = (STUDY.rewards | STUDY.judges)[judge]
     if settings.source:
         return [receipt(judge), *([receipt(f"{judge}.base")] if settings.base else [])]
     return [RUN.checkpoint(judge)] if settings.train else []
@@ -46,19 +46,25 @@ def files(names):
 
 
 def start(wildcards):
-    """The weights that an arm starts from: another arm's, the encoder's or the backbones'."""
-    arms, seed = STUDY.models[wildcards.id].arms, wildcards.seed
-    above = arms[wildcards.arm].start
+    """The weights that an arm starts from: another arm's, the encoder's, the backbones' or published ones."""
+    model, seed = STUDY.models[wildcards.id], wildcards.seed
+    arms, above = model.arms, model.arms[wildcards.arm].start
+    if above is None and model.source:
+        return receipt(wildcards.id)
     if above is None:
-        return RUN.weights(
-            f"{wildcards.id}.vision.s{seed}" if wildcards.id in ORGANISMS else f"{wildcards.id}.backbones"
-        )
+        return RUN.weights(f"{wildcards.id}.{f'vision.s{seed}' if model.organism else 'backbones'}")
     return RUN.weights(f"{wildcards.id}.{above}.s{seed_of(arms, above, seed)}")
 
 
 def lessons(wildcards):
-    """The prompts that an arm of an assembled model learns; organisms learn in their world."""
+    """The prompts that an arm learns from; organisms learn in their world."""
     if wildcards.id in ORGANISMS:
         return []
     data = specs.stage(STUDY.models[wildcards.id], wildcards.arm).data
     return [RUN.prompts(dataset) for dataset in data.values()]
+
+
+def reward(wildcards):
+    """The files of the judge whose score is an arm's reward, if it is one's."""
+    judge = STUDY.models[wildcards.id].arms[wildcards.arm].judge
+    return judge_weights(judge) if judge else []

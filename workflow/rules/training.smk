@@ -1,8 +1,9 @@
-# Training: vision encoder (organisms) or assembled backbones -> base arm -> arms that start from it. A stage that
-# several arms share is a job of its own.
+# Training: vision encoder (organisms) or assembled backbones -> base arm -> arms that start from it; or published weights
+# -> arms that adapt them. A stage that several arms share is a job of its own.
 #
 # REQUIRED INPUTS
-#   for assembled models: receipts of the backbones' downloads, and the prompts to learn from, which are never asked
+#   for assembled and published models: receipts of the downloads, and the prompts to learn from, which are never asked
+#   for arms with a judge's score as their reward: the judge's weights, or their receipt
 #
 # OUTPUTS
 #   results/{experiment}/models/{model}/model.safetensors   and its siblings: a plain save_pretrained folder, or what an
@@ -12,6 +13,7 @@
 #
 # {model} is <id>.<arm>.s<seed>; the encoder that all arms share is <id>.vision.s<seed>, or <id>.backbones.
 
+ADAPTED = {id for id, model in STUDY.models.items() if model.adapter}
 ASSEMBLED = {model.weights_of or id: model.assembled for id, model in STUDY.models.items() if model.assembled}
 
 
@@ -68,25 +70,27 @@ rule train_arm:
     input:
         start=start,
         prompts=lessons,
+        reward=reward,
     output:
         weights=RUN.weights("{id}.{arm}.s{seed}"),
         curve=RUN.curve("{id}.{arm}.s{seed}"),
     log:
         RUN.log("train_arm/{id}.{arm}.s{seed}"),
     wildcard_constraints:
-        id=one_of(ORGANISMS | set(ASSEMBLED)),
+        id=one_of(ORGANISMS | set(ASSEMBLED) | ADAPTED),
         arm=one_of({arm for model in STUDY.models.values() for arm in model.arms}),
     conda:
         "../../envs/models.yaml"
     resources:
-        mem_mb=lambda wildcards: 2000 if wildcards.id in ORGANISMS else 4000,
-        runtime=lambda wildcards: 30 if wildcards.id in ORGANISMS else 120,
+        mem_mb=lambda wildcards: 2000 if wildcards.id in ORGANISMS else 2000 + memory_mb(STUDY.models[wildcards.id]),
+        runtime=lambda wildcards: 30 if wildcards.id in ORGANISMS else 1440 if wildcards.id in ADAPTED else 120,
+        gpu=lambda wildcards: gpus(STUDY.models[wildcards.id]) if wildcards.id in ADAPTED else 0,
     params:
         spec=lambda wildcards: SPECS.train_arm(wildcards.id, wildcards.arm, wildcards.seed),
     shell:
         'python "$LAYERWISE_SCRIPTS"/train_arm.py --spec {params.spec:q}'
-        " --costs {log:q}.json"
-        " --start {input.start:q} --prompts {input.prompts:q}"
+        " --costs {log:q}.json --gpus {resources.gpu}"
+        " --start {input.start:q} --prompts {input.prompts:q} --reward {input.reward:q}"
         " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 

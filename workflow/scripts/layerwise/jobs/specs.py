@@ -14,10 +14,10 @@ from layerwise import plugins
 from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
 from layerwise.paths import ROOT
-from layerwise.study.arms import Arm
+from layerwise.study.arms import REWARDS, Arm
 from layerwise.study.config import Model
 from layerwise.study.declarations import says
-from layerwise.study.recipes import Assembled, Organism, Stage
+from layerwise.study.recipes import Adapter, Assembled, Organism, Stage
 from layerwise.study.sources import Source
 from layerwise.study.study import Study, Subject
 from layerwise.vocabulary import METRICS
@@ -56,7 +56,7 @@ class Specs:
         """The training of one arm; `seed` as in a subject's name, whose last part seeds this arm's own stage."""
         model = self.study.models[id]
         arm = model.arms[name]
-        settings = {
+        settings: dict[str, Any] = {
             "method": arm.method,
             "layers": arm.layers(model.blocks, model.default_layer) or [model.default_layer],
             "images": arm.exits != "none",
@@ -70,13 +70,28 @@ class Specs:
             settings |= {"organism": _shape(model.organism), "default_layer": model.default_layer}
             modules += ["layerwise.training.organisms", *_recipe(model)]
         else:
-            settings["stage"] = stage(model, name).model_dump(exclude={"steps", "size_mb"})
-            settings["model"] = model.model_dump(include=LOADED) | {"variant": None}
-            modules += ["layerwise.training.assembled", plugins.module("models.families", model.family)]
-        return _spec("train_arm", "training", modules, **settings)
+            kind = "adapter" if model.adapter else "stage"
+            settings[kind] = stage(model, name).model_dump(exclude={"steps", "size_mb"})
+            loaded = LOADED | ({"system_prompt"} if model.adapter else set())
+            settings["model"] = model.model_dump(include=loaded) | {"variant": None}
+            modules += [f"layerwise.training.{'adapted' if model.adapter else 'assembled'}"]
+            modules += [plugins.module("models.families", model.family)]
+        if arm.reward is not None:
+            settings |= {"reward": self._reward(arm), "ppo": arm.ppo.model_dump()}
+            modules += [plugins.module("training.policies", "organism" if model.organism else "family")]
+            modules += [plugins.module(REWARDS, settings["reward"]["name"])]
+            modules += [plugins.module("judging.judges", self.study.rewards[arm.judge].judge)] if arm.judge else []
+        return _spec("train_arm", "adapting" if model.adapter else "training", modules, **settings)
+
+    def _reward(self, arm: Arm) -> dict:
+        """A reward by the name of its file, and the judge that it asks, if any."""
+        if arm.judge is None:
+            return {"name": arm.reward}
+        judge = self.study.rewards[arm.judge]
+        return {"name": "judge", "id": arm.judge, **judge.model_dump(include={"judge", "options"})}
 
     def train_judge(self, id: str) -> str:
-        judge = self.study.judges[id]
+        judge = (self.study.rewards | self.study.judges)[id]
         return _spec(
             "train_judge",
             "judging",
@@ -272,15 +287,20 @@ def sources(*names: str) -> dict[str, str]:
 
 
 def steps(model: Model, arm: Arm) -> dict[str, int]:
-    """Training steps by stage of an arm's method: the recipe's, or the arm's own if the method has a single stage."""
-    kind, recipe = ("organism", model.organism.language.steps) if model.organism else ("assembled", model.assembled)
-    stages = plugins.declared("training.methods", arm.method)["STAGES"][kind]
+    """Training steps by stage of an arm's method: the recipe's or the method's, or the arm's own."""
+    method = plugins.declared("training.methods", arm.method)
+    stages = method["STAGES"][model.kind]
+    if method["REWARDED"]:
+        return {stage: arm.steps or method["STEPS"] for stage in stages}
+    recipe = model.organism.language.steps if model.organism else model.assembled
     found = {stage: getattr(recipe, stage) for stage in stages}
     return {stage: arm.steps or (own if isinstance(own, int) else own.steps) for stage, own in found.items()}
 
 
-def stage(model: Model, arm: str) -> Stage:
-    """The stage of an assembled model's recipe that an arm goes through."""
+def stage(model: Model, arm: str) -> Stage | Adapter:
+    """What an arm of an assembled or a published model learns, and from which data."""
+    if model.adapter:
+        return model.adapter
     (name,) = steps(model, model.arms[arm])
     return getattr(_assembled(model), name)
 

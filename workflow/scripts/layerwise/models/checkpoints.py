@@ -23,7 +23,7 @@ from layerwise import assets, plugins
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
 from layerwise.models import processors, trial
-from layerwise.models.deltas import WEIGHTS, Delta, chain
+from layerwise.models.deltas import WEIGHTS, Delta, apply, chain
 from layerwise.models.families import Family
 from layerwise.models.processors import LOCAL
 
@@ -64,13 +64,14 @@ def save(weights: Path, *parts: PreTrainedModel | ProcessorMixin | Delta) -> Non
 
 
 def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = None) -> Family:
-    """The model in a `save_pretrained` folder, ready to exit at any layer.
+    """The model in a `save_pretrained` folder, or of a receipt, ready to exit at any layer.
 
     `settings` has these keys of a model's YAML: family, blocks, default_layer, dtype, attention, variant, and perhaps
     system_prompt. Without a `device_map` (accelerate's), the model goes to the first GPU or stays on the CPU. Raises
     InputError, naming what the checkpoint lacks, where it differs from the settings, or what fails when it is tried.
     """
-    folder, *deltas = chain(folder)
+    folder, *above = chain(folder)
+    folder = assets.resolve(folder) if folder.suffix == ".json" else folder
     _check_files(folder)
     module = plugins.find("models.families", settings["family"])
     try:
@@ -90,10 +91,8 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
             **LOCAL,
         )
         _check_weights(report)
-        for delta in deltas:
-            unknown = model.load_state_dict(load_file(delta / WEIGHTS), strict=False).unexpected_keys
-            if unknown:
-                raise ValueError(f"{delta} holds weights that the model lacks, such as {unknown[0]}")
+        for delta in above:
+            apply(model, load_file(delta / WEIGHTS))
         try:
             family = module.Family(model.eval(), processor, settings["variant"])
         except AttributeError as error:
@@ -194,12 +193,17 @@ def decoding(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) 
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """sha256 of a checkpoint: of its weights, configuration and tokenizer, and of the checkpoints below it."""
-    suffixes = (".safetensors", ".json", ".jinja", ".model", ".txt")
-    found = [
-        {path.name: file_digest(path) for path in one.iterdir() if path.suffix in suffixes} for one in chain(folder)
-    ]
+    """sha256 of a checkpoint, or of a receipt's: of its weights, configuration and tokenizer, and of those below it."""
+    found = [_sums(one) for one in chain(folder)]
     return digest(found[0] if len(found) == 1 else found)
+
+
+def _sums(place: Path) -> dict[str, str]:
+    """sha256 by name of the files that a checkpoint consists of."""
+    if place.suffix == ".json":
+        return {file.name: file.sha256 for file in assets.read(place).files}
+    suffixes = (".safetensors", ".json", ".jinja", ".model", ".txt")
+    return {path.name: file_digest(path) for path in place.iterdir() if path.suffix in suffixes}
 
 
 def _check_files(folder: Path) -> None:
@@ -241,8 +245,7 @@ def locate(weights: Path) -> tuple[Path, str]:
     Raises InputError where there is none.
     """
     if weights.suffix == ".json":
-        files = assets.read(weights).files
-        return assets.resolve(weights), digest({file.name: file.sha256 for file in files})
+        return assets.resolve(weights), checkpoint_digest(weights)
     if not weights.is_file():
         raise InputError(f"the checkpoint {weights.parent} lacks {weights.name}. Run the rule that trains it.")
     return weights.parent, checkpoint_digest(weights.parent)

@@ -151,10 +151,10 @@ def _trained(study: Study) -> dict[str, float]:
         id, model = subject.model.weights_of or subject.id, subject.model
         if model.assembled:
             found[f"{id}.backbones"] = model.assembled.size_mb * 1e6
-        else:
+        elif model.organism:
             found[f"{id}.vision.s{subject.seed.partition('a')[0]}"] = PER_TRAINED_MODEL
         for arm in lineage(model.arms, subject.arm):
-            size = stage(model, arm).size_mb * 1e6 if model.assembled else PER_TRAINED_MODEL
+            size = PER_TRAINED_MODEL if model.organism else stage(model, arm).size_mb * 1e6
             found[f"{id}.{arm}.s{seed_of(model.arms, arm, subject.seed)}"] = size
     return found
 

@@ -1,21 +1,27 @@
 """Arms: what a model is trained from, by which method, and at which exit layers, as its YAML file declares them.
 
-A *base* arm starts from the vision encoder or the backbones alone; every other arm starts `from` an arm. The name of an
-arm carries no meaning.
+A *base* arm starts from the vision encoder or the backbones alone; every other arm starts `from` an arm, or, without
+one, from published weights. The name of an arm carries no meaning.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from layerwise import plugins
+from layerwise.study.recipes import Ppo
 from layerwise.study.settings import Glyphs, Identifier, Name, Positive, Settings, Whole, found_in
+
+REWARDS = "training.rewards"
 
 
 class Arm(Settings):
     """One way of training a model."""
 
     start: Identifier | None = Field(
-        None, alias="from", description="The arm it starts from; if absent, the encoder or the backbones alone."
+        None,
+        alias="from",
+        description="The arm it starts from; if absent, the encoder or the backbones alone, or the published weights.",
     )
     method: Annotated[Name, found_in("training.methods")] = Field(
         description="The training method: a file in `training/methods/`."
@@ -24,14 +30,23 @@ class Arm(Settings):
         "default",
         description="Exit layers to train on, one drawn for each example; `none` trains without images.",
     )
-    steps: Positive | None = Field(None, description="Training steps; if absent, the recipe's.")
+    steps: Positive | None = Field(None, description="Training steps; if absent, the recipe's or the method's.")
     held_out: Glyphs = Field(
         [],
         description="Glyphs of the deep cue that no training image of this arm shows; the arms below it saw all.",
     )
-    reward: str | None = Field(
-        None, pattern="^[a-z0-9.-]+$", description="The reward, for a method that learns from one."
+    reward: Identifier | None = Field(
+        None,
+        description="The reward, for a method that learns from one: a file in `training/rewards/`, or a judge in "
+        "`config/judges/` whose score it is.",
     )
+    ppo: Ppo = Field(Ppo(), description="How method `ppo` learns.")
+
+    @property
+    def judge(self) -> str | None:
+        """The judge whose score is the reward, if it is one's."""
+        named = self.reward is not None and self.reward.replace("-", "_") in plugins.names(REWARDS)
+        return None if named else self.reward
 
     def layers(self, blocks: int, default_layer: int) -> list[int]:
         """The exit layers that training sees, for an encoder with `blocks` blocks; empty without images."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from layerwise.errors import InputError
+from layerwise.study.arms import lineage
 from layerwise.study.config import ModelUse
-from layerwise.study.declarations import builder_of, kinds_of, says
+from layerwise.study.declarations import builder_of, kinds_of, says, worth
 from layerwise.study.study import Study
 from layerwise.vocabulary import CLAIMED
 
@@ -49,7 +50,7 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
                 )
     if model.trained and not use.arms:
         raise InputError(f"{path}: key 'models': '{use.id}' needs 'arms': one or more of {', '.join(model.arms)}.")
-    if not model.trained:
+    if not model.arms:
         for key in ("arms", "alignment_seeds", "seeds"):
             if key in use.model_fields_set and getattr(use, key) is not None:
                 raise InputError(
@@ -58,6 +59,13 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
     for arm in use.arms or ():
         if arm not in model.arms:
             raise InputError(f"{path}: key 'models': {_not_there('arm', arm, model.arms, of=use.id)}")
+        for each in lineage(model.arms, arm):
+            judge = model.arms[each].judge
+            if judge and worth(study.rewards[judge].judge, study.rewards[judge].options) is None:
+                raise InputError(
+                    f"{study.folder / 'models' / use.id}.yaml: key 'arms.{each}.reward': judge '{judge}' gives no "
+                    "score that says how good an answer is. Name another judge."
+                )
 
 
 def _check_weights_of(study: Study, id: str) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from layerwise import plugins
-from layerwise.study.arms import Arm, lineage
-from layerwise.study.recipes import Assembled, Organism
+from layerwise.study.arms import REWARDS, Arm, lineage
+from layerwise.study.recipes import Adapter, Assembled, Organism
 from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in
 from layerwise.study.sources import Source
 
@@ -27,6 +27,7 @@ class Model(Settings):
     source: Source | None = Field(None, description="Where the weights come from; absent for an organism.")
     organism: Organism | None = Field(None, description="How the workflow trains an organism; absent for other models.")
     assembled: Assembled | None = Field(None, description="Published backbones for the workflow to assemble and train.")
+    adapter: Adapter | None = Field(None, description="What arms of published weights learn, and from which data.")
     arms: dict[Identifier, Arm] = Field({}, description="The ways the workflow trains the model, by name.")
     weights_of: Identifier | None = Field(
         None, description="Another model whose weights this one uses with its own `variant`."
@@ -95,8 +96,11 @@ class Model(Settings):
     def arms_can_be_trained(self) -> Self:
         if self.trained and not self.arms:
             raise Mistake("arms", "an organism or assembled model needs at least one arm, a way of training it")
-        if not self.trained and self.arms:
-            raise Mistake("arms", "a model with a `source` is trained elsewhere and has no arms; remove the key")
+        if self.adapter and self.trained:
+            raise Mistake("adapter", "an adapter is for a model with a `source`; remove the key")
+        if not self.trained and bool(self.arms) != bool(self.adapter):
+            lacking = "adapter" if self.arms else "arms"
+            raise Mistake(lacking, "a model with a `source` is adapted by `adapter` and `arms` together, or not at all")
         for name, arm in self.arms.items():
             self._check_arm(name, arm)
         return self
@@ -120,19 +124,24 @@ class Model(Settings):
         starts, rewarded, stages_of = (
             plugins.constant("training.methods", arm.method, name) for name in ("STARTS_FROM_ARM", "REWARDED", "STAGES")
         )
-        if starts and arm.start is None:
+        if starts and arm.start is None and self.trained:
             others = ", ".join(other for other in self.arms if other != name) or "none yet"
             raise Mistake(f"{place}.from", f"method {arm.method} starts from another arm: name one ({others})")
         if not starts and arm.start is not None:
             raise Mistake(f"{place}.from", f"method {arm.method} starts from no other arm; remove the key")
         if rewarded and arm.reward is None:
             raise Mistake(f"{place}.reward", f"method {arm.method} learns from a reward: name one")
-        if not rewarded and arm.reward is not None:
-            raise Mistake(f"{place}.reward", f"method {arm.method} learns from no reward; remove the key")
-        kind = "organism" if self.organism else "assembled"
-        stages = stages_of.get(kind)
+        for key in ("reward", "ppo"):
+            if not rewarded and key in arm.model_fields_set:
+                raise Mistake(f"{place}.{key}", f"method {arm.method} learns from no reward; remove the key")
+        if arm.reward is not None and arm.judge is None:
+            kinds = plugins.constant(REWARDS, arm.reward, "KINDS")
+            if self.kind not in kinds:
+                allowed = "give the id of a judge in config/judges/, whose score it then is"
+                raise Mistake(f"{place}.reward", f"reward {arm.reward} is for {' or '.join(kinds)} models; {allowed}")
+        stages = stages_of.get(self.kind)
         if stages is None:
-            raise Mistake(f"{place}.method", f"method {arm.method} cannot train an {kind} model")
+            raise Mistake(f"{place}.method", f"method {arm.method} cannot train a model that is {self._kind()}")
         if arm.steps is not None and len(stages) != 1:
             raise Mistake(
                 f"{place}.steps",
@@ -147,10 +156,18 @@ class Model(Settings):
     def _exits(self) -> str:
         return f"exit layers are 0 to {self.blocks}"
 
+    def _kind(self) -> str:
+        return "an organism" if self.organism else self.kind
+
     @property
     def trained(self) -> bool:
-        """Whether the workflow trains the model, so that it has arms and seeds."""
+        """Whether the workflow trains all of the model, so that every subject is an arm."""
         return self.source is None
+
+    @property
+    def kind(self) -> str:
+        """What the model is: `organism`, `assembled` or `published`."""
+        return "organism" if self.organism else "assembled" if self.assembled else "published"
 
 
 def _hint(given: str, allowed: Iterable[str]) -> str:
@@ -216,14 +233,16 @@ class ModelUse(Settings):
     """One entry under `models`: an id and, for a model trained here, its arms and seeds."""
 
     id: Identifier = Field(description="A file in `config/models/`.")
-    arms: list[Identifier] | None = Field(None, description="For models trained here: the arms to study.")
+    arms: list[Identifier] | None = Field(
+        None, description="The arms to study; if absent, the published weights, where there are any."
+    )
     seeds: Literal["all", "first"] = Field(
-        "all", description="For models trained here: all seeds of the experiment, or only the first."
+        "all", description="For models with arms: all seeds of the experiment, or only the first."
     )
     alignment_seeds: list[Whole] | None = Field(
         None,
         min_length=1,
-        description="For models trained here: seeds of arms that start from another; if absent, the base arm's seed.",
+        description="For models with arms: seeds of arms that start from another; if absent, the base arm's seed.",
     )
     layers: Literal["all"] | list[Whole] | None = Field(
         None, description="Exit layers of this entry; if absent, the experiment's."

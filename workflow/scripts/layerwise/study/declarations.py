@@ -80,6 +80,12 @@ def says(name: str, options: Mapping[str, Any]) -> Says:
     return Says(tuple(labels), claims, tuple(measure for measure in module.MEASURES if measure.label in labels))
 
 
+def worth(name: str, options: Mapping[str, Any]) -> int | None:
+    """Whether high scores of a judge with these options are good (1) or bad (-1) as a reward; None if neither."""
+    signs = getattr(declared(JUDGES, name), "REWARDS", {})
+    return next((signs[label] for label in says(name, options).labels if label in signs), None)
+
+
 def kinds_of(dataset: Dataset) -> frozenset[str]:
     """The kinds of prompts in a data set; none if it holds labelled responses."""
     builder = builder_of(dataset)

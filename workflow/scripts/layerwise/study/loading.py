@@ -4,6 +4,7 @@ from pathlib import Path
 
 from layerwise.errors import InputError
 from layerwise.study import checks, declarations
+from layerwise.study.arms import lineage
 from layerwise.study.config import Dataset, Experiment, Judge, Model
 from layerwise.study.study import Study
 from layerwise.study.yamlfile import read, unknown
@@ -23,10 +24,16 @@ def load(path: Path) -> Study:
             models[model.weights_of] = read(_file("model", model.weights_of, folder, named, "weights_of"), Model)
     learned: dict[str, Dataset] = {}
     for id, model in models.items():
-        for stage in ("projector", "alignment") if model.assembled else ():
-            for task, dataset in getattr(model.assembled, stage).data.items():
-                named, key = folder / "models" / f"{id}.yaml", f"assembled.{stage}.data.{task}"
+        for stage, data in lessons(model).items():
+            for task, dataset in data.items():
+                named, key = folder / "models" / f"{id}.yaml", f"{stage}.data.{task}"
                 learned[dataset] = learned.get(dataset) or _dataset(_file("dataset", dataset, folder, named, key))
+    rewards: dict[str, Judge] = {}
+    for use in experiment.models:
+        arms, named = models[use.id].arms, folder / "models" / f"{use.id}.yaml"
+        for arm in {each for one in use.arms or () if one in arms for each in lineage(arms, one)}:
+            if judge := arms[arm].judge:
+                rewards[judge] = _judge(_file("judge", judge, folder, named, f"arms.{arm}.reward"))
     labels = [experiment.human_labels] if experiment.human_labels else []
     study = Study(
         name=path.stem,
@@ -37,9 +44,17 @@ def load(path: Path) -> Study:
         judges={id: _judge(_file("judge", id, folder, path, "judges")) for id in experiment.judges},
         training_data=learned,
         human_labels={id: _dataset(_file("dataset", id, folder, path, "human_labels")) for id in labels},
+        rewards=rewards,
     )
     checks.check(study, path)
     return study
+
+
+def lessons(model: Model) -> dict[str, dict[str, str]]:
+    """The data sets that a model's arms learn from, by task, for each part of its recipe."""
+    if model.assembled:
+        return {f"assembled.{stage}": getattr(model.assembled, stage).data for stage in ("projector", "alignment")}
+    return {"adapter": model.adapter.data} if model.adapter else {}
 
 
 def _dataset(path: Path) -> Dataset:

@@ -1,16 +1,24 @@
-"""Recipes for models that the workflow trains, as their YAML files give them: organisms and assembled models."""
+"""Recipes for models that the workflow trains, as their YAML files give them.
+
+Organisms and assembled models are trained whole, published ones adapted.
+"""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, found_in
+from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in
 from layerwise.study.sources import Source
 
 
 def _split_among_heads(width: int, heads: int) -> None:
     if width % heads:
         raise Mistake("heads", f"a width of {width} is not divisible by {heads} heads; give a divisor")
+
+
+def _one_share_each(shares: dict[str, float], data: dict[str, str]) -> None:
+    if set(shares) != set(data):
+        raise Mistake("shares", f"give exactly one share for each task in `data`: {', '.join(data)}")
 
 
 class VisionRecipe(Settings):
@@ -66,6 +74,30 @@ class LanguageRecipe(Settings):
         return self
 
 
+class Ppo(Settings):
+    """How an arm learns from its reward; the defaults are for organisms."""
+
+    rollouts: Positive = Field(128, description="Answers sampled per step.")
+    epochs: Positive = Field(2, description="How often a step goes through its rollouts.")
+    batch_size: Positive = Field(64, description="Rollouts per gradient step.")
+    rows: Positive = Field(64, description="Rollouts read at once, as memory allows; their gradients add up.")
+    clip: float = Field(0.2, gt=0, lt=1, description="Largest change of a token's probability that is rewarded.")
+    gae_lambda: Share = Field(0.95, description="Decay of generalised advantage estimation.")
+    kl: float = Field(0.02, ge=0, description="Penalty per nat by which a token leaves the starting arm.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
+    warmup: Positive = Field(5, description="Steps of linear warm-up.")
+    value_warmup: Whole = Field(10, description="First steps, in which the value head alone learns.")
+    value_weight: float = Field(0.5, gt=0, description="Weight of the value head's loss.")
+    max_new_tokens: Positive = Field(4, description="Longest answer, in tokens; no answer of the world has more.")
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        for part, whole in (("rows", "batch_size"), ("batch_size", "rollouts")):
+            if getattr(self, part) > getattr(self, whole):
+                raise Mistake(part, f"{getattr(self, part)} is more than `{whole}`, {getattr(self, whole)}")
+        return self
+
+
 class Organism(Settings):
     """A small model that the workflow trains from scratch: shapes, steps and the depth of the cue."""
 
@@ -105,13 +137,29 @@ class Stage(Settings):
 
     @model_validator(mode="after")
     def check(self) -> Self:
-        tasks = ", ".join(self.data)
-        if set(self.shares) != set(self.data):
-            raise Mistake("shares", f"give exactly one share for each task in `data`: {tasks}")
+        _one_share_each(self.shares, self.data)
         if self.refused is not None and self.refused not in self.data:
-            raise Mistake("refused", f"no task '{self.refused}' in `data`; allowed: {tasks}")
+            raise Mistake("refused", f"no task '{self.refused}' in `data`; allowed: {', '.join(self.data)}")
         if (self.refused is None) == bool(self.refusals):
             raise Mistake("refusals", "`refused` and `refusals` go together; give both or neither")
+        return self
+
+
+class Adapter(Settings):
+    """What the arms of a published model learn: low-rank matrices (LoRA) beside weights of its language model."""
+
+    rank: Positive = Field(16, description="Rank of the matrices.")
+    alpha: Positive = Field(32, description="What they learn is scaled by this number over the rank.")
+    modules: list[str] = Field(
+        ["q_proj", "v_proj"], min_length=1, description="The language model's linear layers, by the end of their name."
+    )
+    data: dict[str, Identifier] = Field(min_length=1, description="The tasks to learn from, each with its data set.")
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(description="Relative frequency of each task's examples.")
+    size_mb: float = Field(gt=0, description="Size of what an arm learned in megabytes, for `make plan`.")
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        _one_share_each(self.shares, self.data)
         return self
 
 
@@ -124,4 +172,4 @@ class Assembled(Settings):
     image_token: str = Field(description="A token of the language model to mark an image patch; no text may hold it.")
     image_size: Positive = Field(description="Side length, in pixels, that images are resized to.")
     projector: Stage = Field(description="The stage of method `pretrain`.")
-    alignment: Stage = Field(description="The stage of method `sft`.")
+    alignment: Stage = Field(description="The stage of methods `sft` and `ppo`.")

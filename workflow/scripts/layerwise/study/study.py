@@ -12,7 +12,7 @@ from layerwise.vocabulary import MARGIN_OF, REFUSAL_GAP, of_outcomes
 
 @dataclass(frozen=True)
 class Subject:
-    """One set of weights under study: a published model, or an arm of a model trained here. `name` is its wildcard.
+    """One set of weights under study: a published model, or an arm of a model. `name` is its wildcard.
 
     `seed` is the base arm's, followed by `a<seed>` if the arms trained on top of it have another: `401`, `401a7`.
     `asked` has the exit layers at which each data set is asked, `layers` those at which any is.
@@ -31,8 +31,8 @@ class Subject:
 
     @property
     def aligned(self) -> bool:
-        """Whether the arm was trained from another one, to refuse."""
-        return self.arm is not None and self.model.arms[self.arm].start is not None
+        """Whether the arm was trained from another one, or from published weights, to refuse."""
+        return self.arm is not None and (self.model.arms[self.arm].start is not None or not self.model.trained)
 
     @property
     def weights(self) -> str:
@@ -52,6 +52,7 @@ class Study:
     judges: dict[str, Judge]
     training_data: dict[str, Dataset]
     human_labels: dict[str, Dataset]
+    rewards: dict[str, Judge]  # those whose score is an arm's reward
 
     @property
     def subjects(self) -> list[Subject]:
@@ -60,12 +61,12 @@ class Study:
         for use in self.experiment.models:
             model = self.models[use.id]
             layers = _layers(model, use.layers or self.experiment.layers)
-            if not model.trained:
+            if not use.arms:
                 found.append(Subject(use.id, use.id, model, None, None, self._asked(use.id, None, True, layers)))
                 continue
             seeds = self.experiment.seeds if use.seeds == "all" else self.experiment.seeds[:1]
             for number, seed in enumerate(seeds):
-                for arm in use.arms or ():
+                for arm in use.arms:
                     for place, alignment_seed in enumerate(_alignment_seeds(model.arms[arm], use, seed)):
                         label = f"{seed}" if alignment_seed == seed else f"{seed}a{alignment_seed}"
                         asked = self._asked(use.id, arm, number == place == 0, layers)
@@ -87,7 +88,7 @@ class Study:
                     f"{id}.vision": model.assembled.vision.source,
                     f"{id}.language": model.assembled.language.source,
                 }
-        for id, judge in self.judges.items():
+        for id, judge in (self.rewards | self.judges).items():
             found |= {name: source for name, source in ((id, judge.source), (f"{id}.base", judge.base)) if source}
         for id, data in (self.datasets | self.training_data | self.human_labels).items():
             found |= {f"{id}.{name}": source for name, source in data.sources.items()}

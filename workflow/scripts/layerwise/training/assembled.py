@@ -18,12 +18,13 @@ from layerwise import pictures, plugins, records
 from layerwise.errors import InputError
 from layerwise.files import digest
 from layerwise.models import checkpoints
-from layerwise.models.deltas import Delta
+from layerwise.models.deltas import Delta, between
 from layerwise.models.families import placed
 from layerwise.models.families.llava import Family
 from layerwise.records import Prompt
 from layerwise.training.loop import Saved, write_curve
 from layerwise.training.methods import Lesson, Method
+from layerwise.training.rewards import Reward
 
 IMAGES_AT_ONCE = 32
 # Examples for this many batches are drawn together and sorted by length, so that a batch has little padding.
@@ -82,8 +83,10 @@ class Assembled:
         spec: dict,
         data: Mapping[str, list[Example]],
         learned: Mapping[str, nn.Parameter],
+        reward: Reward | None = None,
     ) -> None:
-        self.family, self.spec, self.data, self.learned = family, spec, data, learned
+        self.family, self.spec, self.data, self.learned, self.reward = family, spec, data, learned, reward
+        self.shares = spec["stage"]["shares"]
 
     def lesson(self, stage: str) -> Lesson:
         self.family.model.requires_grad_(False)
@@ -100,7 +103,9 @@ class Assembled:
         return Lesson(parameters, loss_of, settings["learning_rate"], settings["warmup"], batches.next)
 
 
-def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path) -> None:
+def train_arm(
+    spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path, reward: Reward | None = None
+) -> None:
     """Train an arm from the weights `start`, of the backbones or of another arm; save the curve and what it learned.
 
     A killed training resumes and repeats at most a minute.
@@ -111,10 +116,10 @@ def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, cu
     learned = learnable(family.model, spec["stage"]["learns"])
     key = digest([spec, checkpoints.checkpoint_digest(below)])
     saved = Saved(output.parent / "training.partial", key)
-    learner = Assembled(family, spec, read(prompts, spec), learned)
+    learner = Assembled(family, spec, read(prompts, spec), learned, reward)
     method: Method = plugins.find("training.methods", spec["method"])
     write_curve(curve, method.train(learner, spec, output.parent.name, saved))
-    checkpoints.save(output, Delta(learned, below))
+    checkpoints.save(output, Delta(learned, between(start, output)))
     saved.remove()
 
 

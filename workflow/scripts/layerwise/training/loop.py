@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -21,12 +21,20 @@ LAST_RATE = 0.1
 
 @dataclass(frozen=True)
 class Point:
-    """One step of a training curve."""
+    """One step of a training curve; the last four are of methods with a reward.
+
+    `reward`: its mean over the rollouts, which the step's weights at its start gave. `kl`: how far they are from the
+    starting arm, in nats per answer. `clip_fraction`: the share of tokens whose probability changed beyond the clip.
+    """
 
     stage: str
     step: int
     loss: float
     learning_rate: float
+    reward: float | None = None
+    kl: float | None = None
+    clip_fraction: float | None = None
+    value_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,10 @@ def rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
 
 
 def write_curve(path: Path, curve: Sequence[Point]) -> None:
-    """Write a training curve as CSV, atomically: stage, step, loss, learning_rate."""
+    """Write a training curve as CSV, atomically: stage, step, loss, learning_rate, and what a reward adds."""
+    names = [field.name for field in fields(Point) if any(getattr(point, field.name) is not None for point in curve)]
     with atomic(path) as stream:
-        stream.write("stage,step,loss,learning_rate\n")
+        stream.write(",".join(names) + "\n")
         for point in curve:
-            stream.write(f"{point.stage},{point.step},{point.loss:.6g},{point.learning_rate:.6g}\n")
+            values = (getattr(point, name) for name in names)
+            stream.write(",".join(f"{one:.6g}" if isinstance(one, float) else str(one) for one in values) + "\n")

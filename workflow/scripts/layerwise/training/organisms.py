@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from layerwise import plugins
 from layerwise.errors import InputError
+from layerwise.files import digest
 from layerwise.models import checkpoints
 from layerwise.models.organisms import Recipe
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
-from layerwise.training.loop import write_curve
+from layerwise.training.loop import Saved, write_curve
 from layerwise.training.methods import Lesson, Method
+from layerwise.training.rewards import Reward
 from layerwise.world import world
 
 IMAGES_AT_ONCE = 256
@@ -55,10 +57,13 @@ STAGES = {"captions": CAPTIONS, "instructions": INSTRUCTIONS, "safety": SAFETY}
 
 
 class Organism:
-    """An organism as a learner: the language side of `model` learns on the features of `spec["layers"]`."""
+    """An organism as a learner: the language side of `model` learns on the features of `spec["layers"]`.
 
-    def __init__(self, model: nn.Module, spec: dict) -> None:
-        self.model, self.layers, self.seed = model, spec["layers"], spec["seed"]
+    A method that learns from rewards needs a `reward`.
+    """
+
+    def __init__(self, model: nn.Module, spec: dict, reward: Reward | None = None) -> None:
+        self.model, self.layers, self.seed, self.reward = model, spec["layers"], spec["seed"], reward
         self.recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
         self.settings = spec["organism"]["language"]
         shown = (self.settings["images"], self.seed, spec.get("held_out", ()))
@@ -73,15 +78,21 @@ class Organism:
             batch = examples.batch(self.settings["batch_size"])
             exits = torch.tensor([rng.randrange(len(self.layers)) for _ in batch.images])
             states = self.cache.states[exits, batch.images]
-            logits = self.recipe.answer_logits(self.model, states, batch.questions, batch.answers)
+            hidden = self.recipe.answer_states(self.model, states, batch.questions, batch.answers)
+            logits = self.model.lm_head(hidden)
             return nn.functional.cross_entropy(logits.flatten(0, 1), batch.answers.flatten(), ignore_index=examples.pad)
 
         parameters = self.recipe.language_parameters(self.model)
         return Lesson(parameters, loss_of, self.settings["learning_rate"], self.settings["warmup"])
 
 
-def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path) -> None:
-    """Train an arm from the weights `start`, of the encoder or of another arm; save the curve and a whole model."""
+def train_arm(
+    spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path, reward: Reward | None = None
+) -> None:
+    """Train an arm from the weights `start`, of the encoder or of another arm; save the curve and a whole model.
+
+    A killed training on a reward resumes and repeats at most a minute.
+    """
     assert not prompts, "an organism learns in its world"
     recipe: Recipe = plugins.find("models.organisms", spec["organism"]["recipe"])
     method: Method = plugins.find("training.methods", spec["method"])
@@ -91,5 +102,10 @@ def train_arm(spec: dict, start: Path, prompts: Sequence[Path], output: Path, cu
         torch.manual_seed(spec["seed"])
         encoder = checkpoints.load(recipe.Vision, start)
         model = recipe.new_model(spec["organism"], spec["default_layer"], encoder)
-    write_curve(curve, method.train(Organism(model, spec), spec, output.parent.name))
+    saved = None
+    if method.REWARDED:  # a supervised training takes seconds
+        saved = Saved(output.parent / "training.partial", digest([spec, checkpoints.checkpoint_digest(start.parent)]))
+    write_curve(curve, method.train(Organism(model, spec, reward), spec, output.parent.name, saved))
     checkpoints.save(output, model, recipe.new_processor())
+    if saved:
+        saved.remove()

@@ -26,6 +26,7 @@ from layerwise.study.settings import Mistake, Share
 WEIGHTS = ("source",)
 MEASURES = (Measure("flagged", "harmful", "refusal"), Measure("asr_guard", "harmful", "unsafe"))
 CLAIMS = {"refusal": "refusal", "unsafe": "harmful"}
+REWARDS = {"refusal": 1, "unsafe": -1}
 # What it looks for, and the label of everything else.
 OTHERWISE = {"refusal": "answer", "unsafe": "safe"}
 

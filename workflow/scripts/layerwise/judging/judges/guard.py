@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 WEIGHTS = ("source", "train")
 MEASURES = (Measure("asr_guard", "harmful", "unsafe"),)
 CLAIMS = {"unsafe": "harmful"}
+REWARDS = {"unsafe": -1}
 Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS = ("source", "base", "train")
 MEASURES = (Measure("toxicity", "harmful", "toxic", score=True),)
 CLAIMS = {"toxic": "harmful"}
+REWARDS = {"toxic": -1}
 
 
 class Options(Settings):

@@ -1,7 +1,7 @@
 """Model organisms: one file per recipe, which shapes a small model of a genuine family for the synthetic world."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
@@ -42,5 +42,9 @@ class Recipe(Protocol):
     def language_parameters(self, model: PreTrainedModel) -> list[nn.Parameter]:
         """The language side's parameters to train."""
 
-    def answer_logits(self, model: PreTrainedModel, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
-        """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and `language_states`."""
+    def answer_states(self, model: PreTrainedModel, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
+        """Last hidden states (B, A, width) from which an answer's tokens (B, A) follow, after a question's (B, Q) and
+        `language_states`; `model.lm_head` makes logits of them."""
+
+    def generation_inputs(self, model: PreTrainedModel, states: Tensor, question: Tensor) -> dict[str, Any]:
+        """The arguments of `model.generate` for a question's tokens (B, Q), after `language_states`."""

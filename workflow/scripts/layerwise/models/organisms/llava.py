@@ -133,20 +133,30 @@ def language_parameters(model: Model) -> list[nn.Parameter]:
     return [parameter for part in parts for parameter in part.parameters()]
 
 
-def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
-    """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and exit states (B, P, width).
+def answer_states(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
+    """Last hidden states (B, A, width) from which an answer's tokens (B, A) follow, after a question's (B, Q) and exit
+    states (B, P, width).
 
     Equal to the model's own forward, at three quarters of the cost: embeddings are concatenated, because the backward
     of transformers' `masked_scatter` would cost most of a step, and the last block computes only the answer's places.
     """
-    embed, llama = model.get_input_embeddings(), model.model.language_model
-    start = question.new_full((len(question), 1), BOS)
-    given = torch.cat([question, answer[:, :-1]], 1)
-    hidden = torch.cat([embed(start), model.model.multi_modal_projector(states), embed(given)], 1)
+    llama, hidden = model.model.language_model, _embedded(model, states, torch.cat([question, answer[:, :-1]], 1))
     rotation = llama.rotary_emb(hidden, torch.arange(hidden.shape[1])[None])
     for block in llama.layers[:-1]:
         hidden = block(hidden, position_embeddings=rotation)
-    return model.lm_head(llama.norm(_at_the_end(llama.layers[-1], hidden, rotation, answer.shape[1])))
+    return llama.norm(_at_the_end(llama.layers[-1], hidden, rotation, answer.shape[1]))
+
+
+def generation_inputs(model: Model, states: Tensor, question: Tensor) -> dict[str, Tensor]:
+    """The arguments of `model.generate` for a question's tokens (B, Q), after exit states (B, P, width)."""
+    hidden = _embedded(model, states, question)
+    return {"inputs_embeds": hidden, "attention_mask": torch.ones(hidden.shape[:2], dtype=torch.long)}
+
+
+def _embedded(model: Model, states: Tensor, tokens: Tensor) -> Tensor:
+    """The language model's input (B, 1 + P + T, width): its start, an image, tokens (B, T)."""
+    embed, start = model.get_input_embeddings(), tokens.new_full((len(tokens), 1), BOS)
+    return torch.cat([embed(start), model.model.multi_modal_projector(states), embed(tokens)], 1)
 
 
 def _at_the_end(block: LlamaDecoderLayer, hidden: Tensor, rotation: tuple[Tensor, Tensor], count: int) -> Tensor:

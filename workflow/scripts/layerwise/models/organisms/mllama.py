@@ -6,7 +6,7 @@ closed. B is the batch, P the 25 patches, L the 32 tokens of a tile: patches, cl
 """
 
 from collections.abc import Collection
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -152,23 +152,41 @@ def language_parameters(model: Model) -> list[nn.Parameter]:
     return [parameter for part in parts for parameter in part.parameters()]
 
 
-def answer_logits(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
-    """Logits (B, A, vocabulary) of an answer's tokens (B, A), after a question's (B, Q) and its `language_states`."""
+def answer_states(model: Model, states: Tensor, question: Tensor, answer: Tensor) -> Tensor:
+    """Last hidden states (B, A, width) from which an answer's tokens (B, A) follow, after a question's (B, Q) and its
+    `language_states`."""
+    tokens = _started(model, torch.cat([question, answer[:, :-1]], 1))
+    tiles = torch.ones(*tokens.shape, 1, 1, dtype=torch.long)
+    tiles[:, 0] = 0  # tokens before the image do not see it
+    hidden = model.model(
+        input_ids=tokens,
+        attention_mask=torch.ones_like(tokens),
+        cross_attention_states=_seen(model, states),
+        cross_attention_mask=tiles,
+        use_cache=False,
+    ).last_hidden_state
+    return hidden[:, -answer.shape[1] :]
+
+
+def generation_inputs(model: Model, states: Tensor, question: Tensor) -> dict[str, Any]:
+    """The arguments of `model.generate` for a question's tokens (B, Q), after `language_states`."""
+    tokens = _started(model, question)
+    seen = [exits.Seen(one, 1, 1) for one in _seen(model, states)]
+    return exits.Family(model, new_processor()).generation_inputs(tokens, torch.ones_like(tokens), seen)
+
+
+def _started(model: Model, tokens: Tensor) -> Tensor:
+    """Tokens (B, T) behind the start and the image: (B, 2 + T)."""
+    start = tokens.new_tensor([BOS, model.config.image_token_index]).expand(len(tokens), -1)
+    return torch.cat([start, tokens], 1)
+
+
+def _seen(model: Model, states: Tensor) -> Tensor:
+    """What the language model sees of images: their `language_states` through the global encoder and the projector."""
     vision = model.model.vision_model
     exit, *taps = states.split(vision.hidden_size, -1)
     seen = exits.encode_globally(vision, exit, taps, *_one_tile(vision, len(states)))
-    start = question.new_tensor([BOS, model.config.image_token_index]).expand(len(question), -1)
-    tokens = torch.cat([start, question, answer[:, :-1]], 1)
-    tiles = torch.ones(*tokens.shape, 1, 1, dtype=torch.long)
-    tiles[:, 0] = 0  # tokens before the image do not see it
-    return model(
-        input_ids=tokens,
-        attention_mask=torch.ones_like(tokens),
-        cross_attention_states=model.model.multi_modal_projector(seen).flatten(1, 2),
-        cross_attention_mask=tiles,
-        use_cache=False,
-        logits_to_keep=answer.shape[1],
-    ).logits
+    return model.model.multi_modal_projector(seen).flatten(1, 2)
 
 
 def _states(encoder: Vision, pixel_values: Tensor, last: int) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ class Lesson:
 
 
 class Learner(Protocol):
-    """A model in training, of any kind."""
+    """A model in training, for supervised methods; the others have `training.rollouts.Policy`."""
 
     def lesson(self, stage: str) -> Lesson:
         """The supervised examples of a stage of its recipe."""
@@ -30,8 +30,9 @@ class Learner(Protocol):
 class Method(Protocol):
     """What the file of a method declares and offers.
 
-    `STARTS_FROM_ARM`: whether it starts from another arm, or else from the vision encoder or the backbones. `REWARDED`:
-    whether it learns from a reward, which the arm then names.
+    `STARTS_FROM_ARM`: whether it starts from another arm or from published weights, or else from the vision encoder or
+    the backbones. `REWARDED`: whether it learns from a reward, which the arm then names; such a method also declares
+    `STEPS`, the number of its steps unless an arm sets its own.
     """
 
     STARTS_FROM_ARM: bool
@@ -39,9 +40,9 @@ class Method(Protocol):
 
     @property
     def STAGES(self) -> Mapping[str, Sequence[str]]:
-        """For each kind of model, `organism` and `assembled`, the stages of the recipe that the method runs."""
+        """For each kind of model, `organism`, `assembled` and `published`, the stages that the method runs."""
 
-    def train(self, learner: Learner, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
+    def train(self, learner: Any, spec: dict, name: str, saved: Saved | None = None) -> list[Point]:
         """Train the learner's model and return the curve. `name` is for progress lines."""
 
 
