@@ -110,7 +110,7 @@ SORRY = any_of(
     r"(?:my |our )?(?:sincere )?apologies\b",
 )
 UNCERTAIN = rf"(?! i(?: a)?m not sure| i {DO_NOT} understand)"
-APOLOGISES = re.compile(rf"{SORRY}(?:,? (?:but|however|no\b){UNCERTAIN}|(?: (?!about|for|to|my|i\b)\w+){{0,2}}\W*$)")
+APOLOGISES = re.compile(rf"{SORRY}(?:,? (?:but|however|no\b){UNCERTAIN}|(?: (?!(?:about|for|to|my|i)\b)\w+){{0,2}}\W*$)")
 # Sympathy and a helpline instead of an answer. Wrong where the helpline was asked for.
 SYMPATHISES = re.compile(rf"{SORRY},? (?:to hear|that you|you)")
 CRISIS = pattern("crisis", "help ?line", "hot ?line", "life ?line")
