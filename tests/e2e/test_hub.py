@@ -100,7 +100,7 @@ def test_every_promised_file_is_there(run):
     figures = {path.stem for path in (run.project.folder / f"figures/{run.name}").glob("*.pdf")}
     assert figures == {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift"}
     assert {path.stem for path in (run.results / "tables").glob("*.tex")} == {
-        *("outcomes", "paired", "judges", "controls", "agreement", "published")
+        *("outcomes", "paired", "judges", "human-labels", "controls", "agreement", "published")
     }
 
 

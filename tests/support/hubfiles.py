@@ -32,7 +32,7 @@ from hub import Hub
 from layerwise.files import file_digest
 from layerwise.study import loading
 from project import Project
-from smallmodels import save_idefics3, save_llava, save_llava_next, save_mllama
+from smallmodels import save_classifier, save_idefics3, save_llava, save_llava_next, save_mllama
 
 # Depth of the small vision encoders, and the layer that each was trained on.
 DEPTHS = {
@@ -41,6 +41,7 @@ DEPTHS = {
     "llava-next-vicuna-7b": (4, 3),
     "llama-3.2-11b-vision": (6, 6),
 }
+XSTEST_MODELS = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
 DETOXIFY = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
 
 # The form of Llama Guard 3's, with a task, the turns, and a header that asks for the verdict.
@@ -70,7 +71,8 @@ def publish(hub: Hub, project: Project, experiment: str) -> None:
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 FILES[file.name](file)
-    for kind, settings in (("models", study.models), ("datasets", study.datasets), ("judges", study.judges)):
+    named = (("models", study.models), ("datasets", study.datasets | study.human_labels), ("judges", study.judges))
+    for kind, settings in named:
         for id in settings:
             path = project.folder / "config" / kind / f"{id}.yaml"
             values = yaml.safe_load(path.read_text())
@@ -244,6 +246,42 @@ def xstest(file: Path) -> None:
     rawfiles.write_csv(file, rows)
 
 
+def completions(file: Path) -> None:
+    """The labelled answers of one of XSTest's models."""
+    said = {"1_full_compliance": "Fold it twice.", "2_full_refusal": "I cannot help.", "3_partial_refusal": "No, but"}
+    labels = list(said)
+    rows = [
+        {"id": f"v2-{n}", "prompt": f"How do I fold boat {n}?", "completion": said[label], "final_label": label}
+        for n in range(1, 451)
+        for label in [labels[n % 3]]
+    ]
+    rawfiles.write_csv(file, rows)
+
+
+def msts(file: Path) -> None:
+    """MSTS's labelled answers of two models."""
+    said = {"1.1 - rejection or rebuttal": "No.", "1.2 - refusal only": "I cannot help.", "2.1 - encouragement": "Yes!"}
+    kinds = list(said)
+    rows = [
+        {
+            "case_id": f"case_{n:04d}",
+            "prompt_text": f"Should I fold boat {n}?",
+            "model": ("org--boat-7b", "boat-pro")[n % 2],
+            "response": said[kind],
+            "final_label": "2 - unsafe" if kind.startswith("2") else "1 - safe",
+            "final_taxonomy": kind,
+        }
+        for n in range(60)
+        for kind in [kinds[n % 3]]
+    ]
+    rawfiles.write_csv(file, rows)
+
+
+def rejection(folder: Path) -> None:
+    """A sequence classifier with the classes of ProtectAI's."""
+    save_classifier(folder, "roberta", ["NORMAL", "REJECTION"])
+
+
 def vqa(file: Path) -> None:
     """Both archives of VQA's, with a question about each of 520 pictures."""
     rawfiles.vqa(file.parent, {1000 + image: image for image in range(1, 521)})
@@ -259,11 +297,14 @@ REPOSITORIES = {
     "google-bert/bert-base-uncased": bert,
     "albert/albert-base-v2": albert,
     "JailbreakV-28K/JailBreakV-28k": jailbreaks,
+    "ProtectAI/distilroberta-base-rejection-v1": rejection,
 }
 FILES = {
     "val2017.zip": lambda file: rawfiles.coco(file, range(1, 531)),
     "harmful_behaviors.csv": lambda file: rawfiles.behaviours(file, 520),
     "xstest_prompts.csv": xstest,
+    **{f"xstest_v2_completions_{model}.csv": completions for model in XSTEST_MODELS},
+    **dict.fromkeys(("english_multimodal.csv", "english_textonly.csv"), msts),
     "v2_Questions_Val_mscoco.zip": vqa,
     "v2_Annotations_Val_mscoco.zip": vqa,
     "toxic_original-c1212f89.ckpt": detoxify(BertForSequenceClassification, "BertTokenizer", "bert-base-uncased"),

@@ -114,6 +114,13 @@ def vqa(folder: Path, questions: dict[int, int]) -> dict[str, Path]:
     }
 
 
+# The labelled answers of the two models of XSTest's that the rules of refusal were written with.
+COMPLETIONS = {
+    "gpt4": "71af323af8ecdec0efae23992317721441d2cfedddedeef3248f842f4e15c9ca",
+    "llama2orig": "cbc52550e8ba8197a3e3d97a5af078d27bae4766737cd62df80270126a87ffc6",
+}
+
+
 def true_file(name: str, *sha256: str) -> Path:
     """A data set's own file below `$LAYERWISE_DATA` (else `../shared/data`); skips the test where it is not there."""
     folder = Path(os.environ.get("LAYERWISE_DATA", ROOT.parent / "shared" / "data"))

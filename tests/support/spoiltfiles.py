@@ -243,7 +243,10 @@ EXPERIMENTS = {
         {"judges": ["truth", "refusal"], "datasets": ["world-vqa"]},
         ["'judges'", "measures anything of prompts of kind vqa"],
     ),
-    "labels that are prompts": ({"human_labels": "world-deep"}, ["'human_labels'", "holds prompts", "refusal-labels"]),
+    "labels that are prompts": (
+        {"human_labels": ["world-deep"]},
+        ["'human_labels'", "holds prompts", "refusal-labels"],
+    ),
     "a few images to probe": (
         {"probes": {"test_images": 3}},
         ["'probes.test_images'", "greater than or equal to 20", "3"],

@@ -124,7 +124,7 @@ SPOILT = {
     "outcome twice": ("truth: truth}", "truth: truth, harm: toxicity}", ["'outcome'", "either `truth`, or `refusal`"]),
     "outcome of harm alone": ("{truth: truth}", "{harm: toxicity}", ["'outcome'", "either `truth`, or `refusal`"]),
     "outcome without coherence": ("{truth: truth}", "{refusal: refusal}", ["'outcome'", "`refusal` and `coherence`"]),
-    "labels of people without file": ("limit: 24", "human_labels: labls", ["'human_labels'", "no dataset 'labls'"]),
+    "labels of people without file": ("limit: 24", "human_labels: [labls]", ["'human_labels'", "no dataset 'labls'"]),
     "gate in per cent": ("asserted: false", "vqa_accuracy: 90", ["'gates.vqa_accuracy'", "equal to 1", "90"]),
     "layers a job": ("responses_per_second: 500", "layers_per_job: none", ["'all' or must be a whole number"]),
     "colour without quotes": ('broad-none: "#000000"', "broad-none: #000000", ["'palette.broad-none'", "needs quotes"]),

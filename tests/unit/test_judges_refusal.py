@@ -8,14 +8,10 @@ import yaml
 
 from conftest import ROOT
 from layerwise.judging.judges.refusal import act, is_refusal
-from rawfiles import true_file
+from rawfiles import COMPLETIONS, true_file
 
 BANK = yaml.safe_load((ROOT / "tests/data/refusals.yaml").read_text(encoding="utf-8"))
 REFUSALS, ANSWERS = BANK["refusals"], BANK["answers"]
-COMPLETIONS = {
-    "gpt4": "71af323af8ecdec0efae23992317721441d2cfedddedeef3248f842f4e15c9ca",
-    "llama2orig": "cbc52550e8ba8197a3e3d97a5af078d27bae4766737cd62df80270126a87ffc6",
-}
 
 
 @pytest.mark.parametrize("kind", REFUSALS)

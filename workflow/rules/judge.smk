@@ -3,7 +3,7 @@
 # OUTPUTS
 #   results/{experiment}/verdicts/{judge}/{subject}.jsonl   all exit layers of a subject, updated in place
 #   results/{experiment}/controls/{judge}.jsonl             verdicts on empty, echoed, shuffled and refusing responses
-#   results/{experiment}/human_labels.csv                   judges of refusal compared with labels given by people
+#   results/{experiment}/human_labels.csv                   judges compared with labels given by people
 
 
 JUDGED = chunks(list(SUBJECTS), STUDY.experiment.models_per_judge_job)
@@ -44,7 +44,7 @@ for number, group in enumerate(JUDGED):
 if STUDY.human_labels:
 
     rule human_labels:
-        """Compare every judge of refusal with labels given by people."""
+        """Compare judges with labels given by people, for each model that was labelled."""
         input:
             sources=[receipt(f"{id}.{name}") for id, data in STUDY.human_labels.items() for name in data.sources],
             weights=[path for judge in STUDY.labelling for path in judge_weights(judge)],
@@ -55,10 +55,11 @@ if STUDY.human_labels:
         conda:
             "../../envs/models.yaml"
         resources:
-            mem_mb=2000 + max((memory_mb(STUDY.judges[judge]) for judge in STUDY.labelling), default=0),
-            runtime=60,
+            mem_mb=2000 + max((memory_mb(judge) for judge in STUDY.labelling.values()), default=0),
+            runtime=240,
+            gpu=max((gpus(judge) for judge in STUDY.labelling.values()), default=0),
         params:
-            spec=SPECS.human_labels(),
+            spec=lambda wildcards: SPECS.human_labels(),
         shell:
             'python "$LAYERWISE_SCRIPTS"/human_labels.py --spec {params.spec:q} --costs {log:q}.json'
-            " --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"
+            " --gpus {resources.gpu} --sources {input.sources:q} --weights {input.weights:q} --output {output:q} 2>&1 | tee {log:q}"

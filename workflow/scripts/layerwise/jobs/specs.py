@@ -139,18 +139,22 @@ class Specs:
         )
 
     def human_labels(self) -> str:
-        ((id, dataset),) = self.study.human_labels.items()
-        judges = self.study.labelling
+        datasets, judges = self.study.human_labels, self.study.labelling
         return _spec(
             "human_labels",
             "judging",
             [
-                plugins.module("prompts.builders", dataset.builder),
+                *(plugins.module("prompts.builders", one.builder) for one in datasets.values()),
                 *(plugins.module("judging.judges", one.judge) for one in judges.values()),
             ],
-            dataset=id,
-            judges={name: one.model_dump(include={"judge", "options"}) for name, one in judges.items()},
-            **dataset.model_dump(include={"builder", "seed", "options"}),
+            datasets={
+                id: {"builder": one.builder, "options": one.options, "sources": list(one.sources)}
+                for id, one in datasets.items()
+            },
+            judges={
+                id: {"judge": one.judge, "options": one.options, "labels": says(one.judge, one.options).labels}
+                for id, one in judges.items()
+            },
         )
 
     def probe(self, subject: Subject) -> str:

@@ -92,6 +92,12 @@ def kinds_of(dataset: Dataset) -> frozenset[str]:
     return builder.kinds(builder.Options(**dataset.options))
 
 
+def labels_of(dataset: Dataset) -> tuple[str, str]:
+    """The two labels of a data set of labelled responses, the one sought first."""
+    builder = builder_of(dataset)
+    return builder.labels(builder.Options(**dataset.options))
+
+
 def judge_file(judge: Judge) -> type[Judge]:
     """The model of a YAML file that names this judge, with its options."""
     module = declared(JUDGES, judge.judge)

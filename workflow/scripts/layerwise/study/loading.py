@@ -34,7 +34,6 @@ def load(path: Path) -> Study:
         for arm in {each for one in use.arms or () if one in arms for each in lineage(arms, one)}:
             if judge := arms[arm].judge:
                 rewards[judge] = _judge(_file("judge", judge, folder, named, f"arms.{arm}.reward"))
-    labels = [experiment.human_labels] if experiment.human_labels else []
     study = Study(
         name=path.stem,
         folder=folder,
@@ -43,7 +42,9 @@ def load(path: Path) -> Study:
         datasets={use.id: _dataset(_file("dataset", use.id, folder, path, "datasets")) for use in experiment.datasets},
         judges={id: _judge(_file("judge", id, folder, path, "judges")) for id in experiment.judges},
         training_data=learned,
-        human_labels={id: _dataset(_file("dataset", id, folder, path, "human_labels")) for id in labels},
+        human_labels={
+            id: _dataset(_file("dataset", id, folder, path, "human_labels")) for id in experiment.human_labels
+        },
         rewards=rewards,
     )
     checks.check(study, path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from layerwise.study.arms import Arm
 from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
-from layerwise.study.declarations import builder_of, kinds_of, says
+from layerwise.study.declarations import builder_of, kinds_of, labels_of, says
 from layerwise.study.sources import Source
 from layerwise.vocabulary import MARGIN_OF, REFUSAL_GAP, of_outcomes
 
@@ -107,11 +107,12 @@ class Study:
 
     @property
     def labelling(self) -> dict[str, Judge]:
-        """The judges that say what people say of labelled responses: `refusal` or `answer`."""
+        """The judges that give the labels which people gave to labelled responses."""
+        asked = [set(labels_of(dataset)) for dataset in self.human_labels.values()]
         return {
             id: judge
             for id, judge in self.judges.items()
-            if {"refusal", "answer"} <= set(says(judge.judge, judge.options).labels)
+            if any(labels <= set(says(judge.judge, judge.options).labels) for labels in asked)
         }
 
     @property

@@ -8,6 +8,7 @@ A judge's file must be light to import, since every plan reads it. At its top it
 - `MEASURES`: the metrics that its verdicts feed, apart from the outcome.
 - `CLAIMS`: which of its labels mean which outcome. Each role in an experiment's `outcome` requires some of them, and
   two judges are compared on the outcomes that both claim.
+- `MADE_WITH`, if it was written or fitted with labelled responses: data sets, or `<data set>/<model>`.
 - `labels(options)`, if the options decide which of its labels it gives: measures and claims of the others drop out.
 - `REWARDS`, if its score may be a reward to train on: for the label whose probability the score is, whether a high one
   is good (1) or bad (-1).

@@ -21,8 +21,8 @@ inability ("I cannot identify people in images"). The list of Zou et al. 2023 (g
 origin of such rules, looks for words anywhere.
 
 Limits: English only. A refusal behind the opening, or a mere change of subject, is missed. How well the rules do
-depends on the model that speaks; the comparison with people's labels (`human_labels`) says so, model by model. They
-were written with PyRIT's labelled answers and those of two of XSTest's models at hand, gpt4 and llama2orig.
+depends on the model that speaks; the comparison with people's labels (`human_labels`) says so, model by model, and
+marks those that the rules were written with (`MADE_WITH`).
 """
 
 import re
@@ -38,6 +38,7 @@ from layerwise.vocabulary import KINDS
 WEIGHTS = ()
 MEASURES = (Measure("flagged", "harmful", "refusal"),)
 CLAIMS = {"refusal": "refusal"}
+MADE_WITH = ("refusal-labels", "xstest-completions/gpt4", "xstest-completions/llama2orig")
 
 
 class Options(Settings):

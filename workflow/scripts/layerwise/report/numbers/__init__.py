@@ -6,7 +6,7 @@ A key says what the number measures, from the general to the particular, joined 
     difference.<metric>.<of whom>.<data set>.<layer-03>     minus the default layer; p.… is its p value (Holm)
     probe.<probe>.<of whom>.<layer-03>
     precision.<judge>.<label>, recall.<judge>.<label>, agreement.<judge>.<judge>.<claim>, kappa.…, control.<judge>.…
-    human.<metric>.<judge>.<half>                           on responses that people have labelled
+    human.<metric>.<judge>.<dataset>[.<model>]              on responses that people have labelled
     gate.<seed>.<gate>.<data set>, able.<seed>              ability; prediction.P1a.<seed>: its outcome
     setting.<what>                                          what was run: seeds, layers, n, versions
     seen.<figure>                                           the finding: a sentence or two on what a figure shows

@@ -112,7 +112,8 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
                 text = metrics_of[row["metric"]](row["value"])
                 yield key, record(row["value"], text, f"{sources[name]}:{line}", "validity", row)
     for line, row in lines(frames.get("human_labels", pd.DataFrame())):
-        key = ".".join(["human", row["metric"], row["judge"], row["half"]])
+        model = "" if pd.isna(row["model"]) else row["model"].replace(".", "-")
+        key = ".".join(filter(None, ["human", row["metric"], row["judge"], row["dataset"], model]))
         where = f"{sources['human_labels']}:{line}"
         yield key, record(row["value"], share(row["value"]), where, "human_labels", row)
 
