@@ -1,7 +1,8 @@
-# The paper, the description of the run for machines, and its final report.
+# The paper, the explorer, the description of the run for machines, and its final report.
 #
 # OUTPUTS
 #   paper/{experiment}.pdf
+#   results/{experiment}/explorer.html            prompts, images, responses and verdicts by exit layer, for a browser
 #   results/{experiment}/ro-crate-metadata.json   how everything was made, for machines
 #   results/{experiment}/complete.txt             what was made, and what it cost
 
@@ -29,11 +30,38 @@ rule paper:
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
+rule explorer:
+    """Gather everything that was asked, shown, said and judged in one page that needs no network."""
+    input:
+        prompts=PROMPTS,
+        responses=[path for subject in SUBJECTS for path in responses(subject)],
+        verdicts=VERDICTS,
+        results=rules.numbers.input.results,
+        numbers=RUN.numbers,
+    output:
+        RUN.explorer,
+    log:
+        RUN.log("explorer"),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=SPECS.explorer(),
+    shell:
+        'python "$LAYERWISE_SCRIPTS"/explorer.py --spec {params.spec:q} --costs {log:q}.json'
+        f" --experiment {RUN.experiment}"
+        " --prompts {input.prompts:q} --responses {input.responses:q} --verdicts {input.verdicts:q}"
+        " --results {input.results:q} --numbers {input.numbers:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule crate:
     """Describe the run for machines: every file, every job, with inputs and outputs."""
     input:
         [
             rules.paper.output,
+            rules.explorer.output,
             rules.numbers.output,
             expand(RUN.table("{table}", "{suffix}"), table=TABLE_INPUTS, suffix=["csv", "tex"]),
             expand(RUN.figure("{figure}", "{suffix}"), figure=FIGURE_INPUTS, suffix=["pdf", "svg", "png", "csv"]),
@@ -59,6 +87,7 @@ rule complete:
     input:
         cells=[path for subject in SUBJECTS for path in responses(subject)],
         paper=RUN.paper,
+        explorer=RUN.explorer,
         tables=expand(RUN.table("{table}", "csv"), table=TABLE_INPUTS),
         figures=expand(RUN.figure("{figure}", "pdf"), figure=FIGURE_INPUTS),
         crate=RUN.crate,
@@ -75,4 +104,4 @@ rule complete:
         spec=SPECS.aggregate("complete"),
     shell:
         'python "$LAYERWISE_SCRIPTS"/complete.py --spec {params.spec:q}'
-        " --log {log:q} --made {input.paper:q} {input.figures:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --log {log:q} --made {input.paper:q} {input.explorer:q} {input.figures:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -20,7 +20,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--log", type=Path, required=True, help="this job's log; the files beside it hold each job's cost"
     )
-    parser.add_argument("--made", type=Path, nargs="+", required=True, help="the figures, tables and paper of the run")
+    parser.add_argument(
+        "--made", type=Path, nargs="+", required=True, help="the paper, explorer and figures of the run"
+    )
     parser.add_argument("--output", type=Path, required=True, help="text file for the same report, among the results")
     arguments = parser.parse_args(argv)
 
@@ -30,7 +32,7 @@ def main(argv: list[str]) -> None:
         costs.to_csv(stream, index=False)
     text = "\n".join(
         [
-            *(f"{path}" for path in arguments.made if path.suffix == ".pdf"),
+            *(f"{path}" for path in arguments.made if path.suffix in (".pdf", ".html")),
             f"{results}/metrics.csv, paired.csv, numbers.json, tables/",
             "",
             costs.to_string(index=False),

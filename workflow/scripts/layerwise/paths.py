@@ -16,6 +16,8 @@ ROOT = SCRIPTS.parents[1]
 ENVIRONMENTS = ROOT / "envs"
 SNAKEFILE = ROOT / "Snakefile"
 REFERENCE = ROOT / "results" / "reference"
+# The explorer's text, style and programs, below ROOT.
+PAGE = "workflow/scripts/layerwise/explorer/page"
 # The pattern for names of configuration files, without their suffix.
 ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -52,6 +54,10 @@ class Run:
     @property
     def numbers(self) -> str:
         return f"{self.results}/numbers.json"
+
+    @property
+    def explorer(self) -> str:
+        return f"{self.results}/explorer.html"
 
     @property
     def crate(self) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 from layerwise import plugins
 from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
-from layerwise.paths import ROOT
+from layerwise.paths import PAGE, ROOT
 from layerwise.study.arms import REWARDS, Arm
-from layerwise.study.config import Model
+from layerwise.study.config import Dataset, Model
 from layerwise.study.declarations import says
 from layerwise.study.recipes import Adapter, Assembled, Organism, Stage
 from layerwise.study.sources import Source
@@ -26,6 +26,9 @@ from layerwise.vocabulary import METRICS
 PUBLISHED = "paper/published.yaml"
 # The settings with which a model is loaded.
 LOADED = {"family", "blocks", "default_layer", "dtype", "attention", "variant"}
+
+# Licences under which an image may be passed on inside the explorer.
+REDISTRIBUTABLE = {"MIT", "Apache-2.0", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0"}
 
 
 class Specs:
@@ -271,6 +274,15 @@ class Specs:
             sources=sources("paper/main.typ", "paper/references.bib", PUBLISHED),
         )
 
+    def explorer(self) -> str:
+        page = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / PAGE).iterdir())
+        return self.aggregate(
+            "explorer",
+            megabytes=self.study.experiment.explorer_megabytes,
+            shown={id: may_show(data) for id, data in self.study.datasets.items()},
+            sources=sources("CITATION.cff", *page),
+        )
+
     @staticmethod
     def _said_of(model: Model) -> dict:
         """What the paper says about an assembled model."""
@@ -288,6 +300,15 @@ def fetch(id: str, source: Source) -> str:
 def sources(*names: str) -> dict[str, str]:
     """sha256 of files of the project, by their path in it."""
     return {name: file_digest(ROOT / name) for name in names}
+
+
+def may_show(dataset: Dataset) -> dict[str, bool]:
+    """Whether the explorer may show a data set's texts unasked, and its images: ours, or with a licence for that."""
+    licences = {source.license for source in dataset.sources.values()}
+    return {
+        "invented": plugins.declared("prompts.builders", dataset.builder).get("INVENTED", False),
+        "pictures": dataset.image in ("blank", "noise") or licences <= REDISTRIBUTABLE,
+    }
 
 
 def steps(model: Model, arm: Arm) -> dict[str, int]:

@@ -350,6 +350,9 @@ class Experiment(Settings):
     responses_per_second: float = Field(
         1.0, gt=0, description="Estimated throughput, for `make plan`; models that `make gpu` measured have their own."
     )
+    explorer_megabytes: Positive = Field(
+        15, description="Largest size of the explorer; above it, words and images of some clusters are left out."
+    )
     training_minutes: float = Field(0, ge=0, description="Estimated time of all training, for `make plan`.")
     palette: dict[str, Colour] = Field(
         {}, description='Colours by arm or model, as `"#rrggbb"`. Changing one only redraws figures.'

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SOURCES: dict[str, bool] = {}
 TWINS = True
+INVENTED = True  # its harm is made of invented words, so the explorer need not hide it
 FAMILIES = ("neutral", "shallow hazard", "shallow safe", "deep hazard", "deep safe")  # as in `world.FAMILIES`
 QUESTION_TYPES = {language.ITEM_QUESTION: "item", language.COLOUR_QUESTION: "colour"}
 
