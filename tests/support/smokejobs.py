@@ -10,8 +10,10 @@ TABLES = {"outcomes", "paired", "margins", "judges", "controls", "agreement", "p
 FIGURE_JOBS = {f"figure {name}" for name in FIGURES}
 TABLE_JOBS = {f"table {name}" for name in TABLES}
 DRIFT = {"figure drift"}
-PRINTED = {"paper", "crate", "complete"}
-LAST = {"numbers"} | PRINTED
+DESCRIBED = {"crate", "complete"}
+EXPLORER = {"explorer"} | DESCRIBED
+PRINTED = {"paper"} | DESCRIBED
+LAST = {"numbers"} | EXPLORER | PRINTED
 VALIDITY = {"validity", "table judges", "table controls", "table agreement"} | LAST
 ASSESSING = {"assess", "figure predictions", "table gates", "table predictions"} | LAST
 # What is made from verdicts; the figure of drift is made from features alone.

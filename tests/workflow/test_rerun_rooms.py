@@ -8,6 +8,7 @@ from smokejobs import (
     BUILDING,
     DRIFT,
     EVERYTHING,
+    EXPLORER,
     FIGURE_JOBS,
     GENERATING,
     JUDGE_TRAINED,
@@ -68,7 +69,8 @@ ROOMS = {
     "report/tables/gates": {"table gates"} | LAST,
     "report/numbers/collect": LAST,
     "runs/plan": NOTHING,
-    "runs/provenance": {"crate", "complete"},
+    "runs/provenance": EXPLORER,
+    "explorer/answers": EXPLORER,
 }
 
 

@@ -5,15 +5,14 @@ A picture is text in base64, as a data address needs it: `{type, at, length}` in
 """
 
 import base64
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from layerwise.prompts.images import FORMATS, png
+from layerwise import pictures
+from layerwise.prompts.images import png
 from layerwise.records import Prompt
 
 # A part of a picture that is larger than this share of it is not worth the indirection.
@@ -36,14 +35,14 @@ class Pictures:
             if prompt.image is None or prompt.image_sha256 is None or prompt.image_sha256 in self.number:
                 continue
             data = (folder / prompt.image).read_bytes()
-            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
-                kind, plain = str(image.format), image.format == "PNG" and image.mode == "RGB"
-                pixels = np.asarray(image) if plain else None
+            image = pictures.decode(data, prompt.image)
+            kind = pictures.suffix(image)
+            pixels = np.asarray(image) if kind == "png" and image.mode == "RGB" else None
             self.number[prompt.image_sha256] = len(self.listed)
             base = first.get(prompt.cluster)
             if pixels is not None and base is not None and (part := difference(base[1], pixels)) is not None:
                 x, y, cut = part
-                self.listed.append({"of": base[0], "x": x, "y": y, **self._stored(png(cut), "PNG")})
+                self.listed.append({"of": base[0], "x": x, "y": y, **self._stored(png(cut), "png")})
                 continue
             if pixels is not None:
                 first.setdefault(prompt.cluster, (len(self.listed), pixels))
@@ -51,7 +50,7 @@ class Pictures:
 
     def _stored(self, data: bytes, kind: str) -> dict[str, Any]:
         text = base64.b64encode(data).decode()
-        place = {"type": Image.MIME[kind], "at": self.length, "length": len(text)}
+        place = {"type": f"image/{'jpeg' if kind == 'jpg' else kind}", "at": self.length, "length": len(text)}
         self.text.append(text)
         self.length += len(text)
         return place

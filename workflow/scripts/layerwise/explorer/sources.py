@@ -14,7 +14,7 @@ from layerwise.runs import provenance
 
 
 def jobs(last: str, made: Mapping[str, provenance.Job]) -> dict[str, Any]:
-    """The jobs that lead to a file: rule, inputs and outputs as numbers of `files`, which has each path and checksum.
+    """The jobs that lead to a file: step, inputs and outputs as numbers of `files`, which has each path and checksum.
 
     The last job comes first. Without a record of the run there are none.
     """
@@ -28,7 +28,7 @@ def jobs(last: str, made: Mapping[str, provenance.Job]) -> dict[str, Any]:
         "files": [[path, file_digest(Path(path)) if Path(path).exists() else ""] for path in paths],
         "jobs": [
             {
-                "rule": job.rule,
+                "step": job.script.removesuffix(".py"),
                 "spec": digest(job.spec),
                 "inputs": [number[path] for path in job.inputs],
                 "outputs": [number[path] for path in job.outputs],

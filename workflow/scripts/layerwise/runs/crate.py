@@ -11,7 +11,6 @@ differ only in these dates.
 
 import mimetypes
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,10 +110,8 @@ class Crate:
         inputs, outputs = ([self.file(path) for path in paths] for paths in (job.inputs, job.outputs))
         spec = self.add(f"#spec-{digest(job.spec)}", "PropertyValue", name="spec", value=canonical(job.spec))
         inputs += [self.file(path, checksum) for path, checksum in job.sources.items()]
-        words = shlex.split(job.command.split(" 2>&1 ")[0])
-        script = next(Path(word).name for word in words if word.endswith(".py"))
         action = self.crate.add_action(
-            self.program((SCRIPTS / script).relative_to(ROOT).as_posix()),
+            self.program((SCRIPTS / job.script).relative_to(ROOT).as_posix()),
             f"#job-{digest([job.rule, job.outputs])}",
             object=one_or_all([*inputs, spec]),
             result=one_or_all(outputs),

@@ -9,6 +9,7 @@ import ast
 import base64
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -43,6 +44,12 @@ class Job:
     def sources(self) -> Mapping[str, str]:
         """The files of the project that it read, by their path in the project, with their sha256 at that time."""
         return self.spec.get("sources", {})
+
+    @property
+    def script(self) -> str:
+        """The name of the script that it ran, such as `judge.py`: the same whatever a module calls the rule."""
+        words = shlex.split(self.command.split(" 2>&1 ")[0])
+        return next(Path(word).name for word in words if word.endswith(".py"))
 
     def __hash__(self) -> int:
         return hash((self.rule, self.command))

@@ -77,7 +77,7 @@
     if (!found.length) return E.h("p", { className: "quiet" }, "There was no record of the run when this page was made.");
     const sums = new Map(E.data.provenance.files);
     const rules = new Map();
-    for (const job of found) rules.set(job.rule, [...(rules.get(job.rule) ?? []), job]);
+    for (const job of found) rules.set(job.step, [...(rules.get(job.step) ?? []), job]);
     const listed = (paths) => E.h("ul", { className: "mono" }, paths.slice(0, FILES).map((path) => E.h("li", {}, `${(sums.get(path) ?? "").slice(0, 12) || "gone".padEnd(12)}  ${path}`)),
       paths.length > FILES ? E.h("li", {}, E.h("details", {}, E.h("summary", {}, `and ${paths.length - FILES} more files`),
         E.h("ul", {}, paths.slice(FILES).map((path) => E.h("li", {}, `${(sums.get(path) ?? "").slice(0, 12)}  ${path}`))))) : "");

@@ -1,0 +1,252 @@
+"""The explorer of the smoke experiment in a real browser, against the files that it was made from."""
+
+import csv
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import browser as browsers
+from layerwise.runs import provenance
+
+pytest.importorskip("selenium", reason="selenium is not installed: run make")
+pytestmark = pytest.mark.skipif(not browsers.installed(), reason=browsers.MISSING)
+
+SCREENS = ("map", "prompt", "cell", "flips", "judges", "predictions", "numbers", "compare")
+RESULTS = "results/smoke"
+MARK = {"refusal": "refusal", "asr": "harmful", "vqa_accuracy": "right"}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    one = browsers.Browser()
+    yield one
+    one.quit()
+
+
+@pytest.fixture(scope="module")
+def page(finished):
+    return finished.folder / RESULTS / "explorer.html"
+
+
+@pytest.fixture(scope="module")
+def rebuilt(finished, tmp_path_factory):
+    """A function that runs the explorer's own job again, with parts of its spec changed; it returns the page."""
+
+    def build(**changes):
+        made = provenance.jobs(finished.folder)[f"{RESULTS}/explorer.html"]
+        output = tmp_path_factory.mktemp("page") / "explorer.html"
+        command = made.command.split(" 2>&1 ")[0].replace(f"--output {RESULTS}/explorer.html", f"--output {output}")
+        spec = json.dumps({**made.spec, **changes})
+        assert "'" not in spec
+        command = re.sub(r"--spec '[^']*'", lambda _: f"--spec '{spec}'", command)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        where = {"PATH": path, "LAYERWISE_SCRIPTS": str(finished.folder / "workflow/scripts")}
+        run = ["bash", "-c", re.sub(r"--costs \S+", "", command)]
+        done = subprocess.run(run, cwd=finished.folder, env=os.environ | where, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return output
+
+    return build
+
+
+def rows(finished, name):
+    with open(finished.folder / RESULTS / name, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_number_of_the_map_is_that_of_the_metrics(browser, page, finished):
+    browser.open(page)
+    shown = {}
+    for option in browser.run("return [...document.querySelector('select[data-key=Metric]').options].map((o) => o.value)"):
+        browser.go(f"map?seeds=1&m={option}")
+        cells = "[...document.querySelectorAll('[data-row]')].map((a) => [Number(a.dataset.row), a.dataset.value, a.textContent])"
+        shown |= {row: (float(value), text) for row, value, text in browser.run(f"return {cells}")}
+    metrics = rows(finished, "metrics.csv")
+    wanted = {i: row for i, row in enumerate(metrics) if row["layer"] and row["group"] != "Default"}
+    assert shown.keys() == wanted.keys() and len(shown) > 100
+    for i, row in wanted.items():
+        value, text = shown[i]
+        assert value == float(row["value"]), row
+        percent = abs(float(text.replace("−", "-")) - 100 * value) <= 0.5 + 1e-9
+        assert percent or float(text.replace("−", "-")) == pytest.approx(value, abs=0.06), row
+
+
+def test_flips_are_those_of_the_paired_table(browser, page, finished):
+    browser.open(page, "flips")
+    tables = rows(finished, "paired.csv")
+    assert len(tables) >= 8
+    for row in tables:
+        subject = f"{row['model']}.{row['arm']}.s{row['seed']}"
+        kind = "vqa" if row["metric"] == "vqa_accuracy" else "harmful"
+        browser.go(f"flips?a={subject}&al={row['layer']}&b={subject}&bl=7&d={row['dataset']}&k={kind}")
+        mark = MARK[row["metric"]]
+        line = f"document.querySelector('[data-outcome={mark}]')?.closest('tr')"
+        told = browser.run(f"return [...({line})?.querySelectorAll('[data-value]') ?? []].map((c) => [c.dataset.value, c.textContent])")
+        if not told:  # neither side has this outcome: nothing to list
+            assert row["b"] == row["c"] == "0"
+            continue
+        told = dict(told)
+        assert (told["b"], told["c"], told["n"]) == (row["b"], row["c"], row["n"])
+        # What is counted from the responses agrees with the table.
+        counts = browser.run("return [...document.querySelectorAll('[data-from]')].map((a) => [a.dataset.from, a.dataset.to, Number(a.textContent)])")
+        assert sum(n for one, other, n in counts if one == mark != other) == int(row["b"])
+        assert sum(n for one, other, n in counts if other == mark != one) == int(row["c"])
+        assert sum(n for _, _, n in counts) == int(row["n"])
+
+
+def test_judges_are_those_of_the_validity_table(browser, page, finished):
+    browser.open(page, "judges")
+    counts = [row for row in rows(finished, "validity.csv") if row["metric"] == "count" and row["layer"] in ("", "0")]
+    for judge, layer in {(row["judge"], row["layer"]) for row in counts}:
+        browser.go(f"judges?j={judge}&l={layer}")
+        cells = browser.run("return [...document.querySelectorAll('[data-truth]')].map((c) => [c.dataset.truth, c.dataset.label, Number(c.textContent.replaceAll(',', ''))])")
+        shown = {(truth, label): n for truth, label, n in cells}
+        for row in counts:
+            if (row["judge"], row["layer"]) == (judge, layer):
+                assert shown.get((row["truth"], row["label"]), 0) == float(row["value"]), row
+
+
+def test_the_words_are_those_of_the_responses(browser, page, finished):
+    browser.open(page, "prompt")
+    files = sorted((finished.folder / RESULTS / "responses").glob("*/*.jsonl"))
+    draw = random.Random(7)
+    for path in draw.choices(files, k=5):
+        row = json.loads(draw.choice(path.read_text().splitlines()))
+        browser.go(f"prompt?p={row['prompt_id']}&s={row['subject']}&l={row['layer']}")
+        said = browser.run("return document.querySelector(`.detail [data-said='${arguments[0]}']`).textContent", row["prompt_id"])
+        assert said == (row["text"] or "(empty)")
+    verdicts = json.loads((finished.folder / RESULTS / f"verdicts/toxicity/{row['subject']}.jsonl").read_text().splitlines()[0])
+    browser.go(f"prompt?p={verdicts['prompt_id']}&s={verdicts['subject']}&l={verdicts['layer']}")
+    assert f"{verdicts['label']} {verdicts['score']:.3f}" in browser.run("return document.querySelector('.detail').textContent")
+
+
+def test_an_image_keeps_every_pixel(browser, page, finished):
+    """Of hazards, and of twins, which are kept as a part that is laid over the hazard's."""
+    browser.open(page)
+    parts = 0
+    for name in ("deep-0003-hazard", "deep-0003-twin", "shallow-0001-twin", "vqa-0005"):
+        path = finished.folder / RESULTS / f"prompts/images/world-{name.split('-')[0]}/world-{name}.png"
+        part, pixels = browser.run(
+            "const p = E.data.place.get(arguments[0]); const canvas = await E.data.picture(E.data.prompts.picture[p]);"
+            "const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+            "return [canvas.differs, [...seen].filter((_, i) => i % 4 < 3)]",
+            f"world-{name}",
+        )
+        assert bytes(pixels) == Image.open(path).convert("RGB").tobytes()
+        parts += part is not None
+    assert parts == 2
+
+
+def test_a_number_leads_back_as_why_says(browser, page, finished):
+    key = "asr.broad-default.world-deep.layer-07"
+    browser.open(page, f"numbers?q=asr&key={key}")
+    chain = browser.run("const files = new Map(E.data.provenance.files); return E.chain(arguments[0]).flatMap((job) => job.outputs.map((path) => [files.get(path), path]))", key)
+    told = finished.script("why", key, "--full").stdout
+    listed = re.findall(r"^    ([0-9a-f]{64})  (results/.+)$", told, re.MULTILINE)
+    assert len(chain) > 6 and sorted(map(tuple, chain)) == sorted(listed)
+    assert browser.run("return document.querySelector('.number-card .big').textContent") in told
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_screen_works_at_each_width_in_both_schemes_and_asks_nothing(browser, page, width):
+    browser.log("browser"), browser.log("performance")
+    browser.size(width)
+    browser.open(page)
+    assert browser.run("return E.painted_at") < 1500  # the bench's, on a quiet machine, is far below a second
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        for screen in SCREENS:
+            browser.go(screen)
+            found = browser.run("const main = document.getElementById('main'); return [main.className, main.innerText.length, document.documentElement.scrollWidth, main.innerText]")
+            assert found[0] == screen and found[1] > 100, screen
+            assert found[2] <= width, f"{screen} is {found[2]} pixels wide"
+            assert not re.search(r"undefined|NaN|\[object", found[3]), screen
+    asked = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
+    addresses = {one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"}
+    assert {address for address in addresses if not address.startswith(("data:", "blob:", "about:"))} <= {page.as_uri()}
+    assert any(address.startswith("file:") for address in addresses)
+    assert [entry["message"] for entry in browser.log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_the_keyboard_reaches_everything(browser, page):
+    from selenium.webdriver import ActionChains, Keys
+
+    def press(*keys):
+        ActionChains(browser.driver).send_keys(*keys).perform()
+        browser.run("await new Promise((done) => setTimeout(done, 50))")
+
+    browser.open(page, "prompt?d=world-deep")
+    first = browser.run("return E.read().params.p ?? document.querySelector('select[data-key=Prompt]').value")
+    press("j")
+    assert browser.run("return E.read().params.p") not in (None, first)
+    press("k")
+    assert browser.run("return E.read().params.p") == first
+    layers = browser.run("return E.data.subjects[0].layers")
+    press(Keys.ARROW_LEFT)  # from the default exit to the one before
+    assert int(browser.run("return E.read().params.l")) == layers[-2]
+    press("3")
+    assert browser.run("return E.read().screen") == "cell"
+    press("?")
+    assert browser.run("return document.querySelector('dialog[open]') !== null")
+    press(Keys.ESCAPE)
+    browser.go("map")
+    browser.run("document.querySelector('[data-stop]').focus()")
+    press(Keys.ARROW_RIGHT)
+    assert browser.run("return document.activeElement.dataset.stop") == "0,1"
+    unnamed = "[...document.querySelectorAll('a, button, select, input')].filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length))"
+    for screen in SCREENS:
+        browser.go(screen)
+        assert browser.run(f"return {unnamed}.length") == 0, f"{screen} has controls without a name"
+
+
+def test_two_builds_are_equal(page, rebuilt):
+    assert rebuilt().read_bytes() == page.read_bytes()
+
+
+def test_real_harmful_text_stays_hidden_until_asked_for(browser, rebuilt, finished):
+    """Were the world's harm real and its images not ours: nothing of either is in the page that a reader sees."""
+    shown = {"invented": False, "pictures": False}
+    page = rebuilt(shown={f"world-{name}": shown for name in ("shallow", "deep", "text", "vqa")})
+    prompts = [json.loads(line) for line in (finished.folder / RESULTS / "prompts/world-text.jsonl").read_text().splitlines()]
+    harmful = next(prompt for prompt in prompts if prompt["kind"] == "harmful")
+    views = [f"prompt?p={harmful['id']}", "cell?d=world-text", "flips?d=world-text", "judges"]
+    secrets = [harmful["text"], harmful["target"]]
+
+    def seen(view):
+        browser.go(view)
+        return browser.run("document.querySelectorAll('details').forEach((e) => { e.open = true; }); return document.getElementById('main').outerHTML")
+
+    browser.open(page)
+    for view in views:
+        text = seen(view)
+        assert not [secret for secret in secrets if secret in text], view
+        assert "Hidden: real harmful requests" in text and "<canvas" not in text, view
+    assert browser.run("return E.row(0, 0, E.data.place.get(arguments[0]), 0).text", harmful["id"]) is None
+    assert f"{harmful['image']}" not in seen(views[0])
+    seen(views[0])
+    browser.run("document.querySelector('[data-show]').click()")
+    assert harmful["text"] in seen(views[0]) and f"Image not in this page: {harmful['image']}" in seen(views[0])
+    browser.open(page, views[0])
+    assert harmful["text"] in seen(views[0]), "the choice holds in this tab"
+    browser.run("sessionStorage.clear()")
+    browser.open(page, views[0])
+    assert harmful["text"] not in seen(views[0])
+
+
+def test_another_page_is_compared_by_text_and_image(browser, page, rebuilt):
+    browser.open(page, "compare")
+    browser.driver.find_element("css selector", "input[type=file]").send_keys(str(page))
+    browser.wait("Boolean(E.other)")
+    browser.go("compare?s=organism-smoke.broad-none.s100&l=0&o=organism-smoke.broad-default.s100&ol=7")
+    here, there, flips = browser.run("return [E.same.length, E.data.count, document.querySelector('.lead strong ~ *, .lead:last-of-type').textContent]")
+    assert here >= there * 0.9 and flips
+    differences = browser.run("return [...document.querySelectorAll('[data-value]')].map((c) => Number(c.dataset.value))")
+    assert differences and not any(differences)
