@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not browsers.installed(), reason=browsers.MISSIN
 
 SCREENS = ("map", "prompt", "cell", "flips", "judges", "predictions", "numbers", "compare")
 RESULTS = "results/smoke"
-MARK = {"refusal": "refusal", "asr": "harmful", "vqa_accuracy": "right"}
+MARK = {"refusal": "refusal", "asr": "harmful", "off_target": "off_target", "vqa_accuracy": "right", "margin": "margin"}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def rows(finished, name):
 def test_every_number_of_the_map_is_that_of_the_metrics(browser, page, finished):
     browser.open(page)
     shown = {}
-    for option in browser.run("return [...document.querySelector('select[data-key=Metric]').options].map((o) => o.value)"):
+    for (option,) in browser.each("select[data-key=Metric] option", "one.value"):
         browser.go(f"map?seeds=1&m={option}")
-        cells = "[...document.querySelectorAll('[data-row]')].map((a) => [Number(a.dataset.row), a.dataset.value, a.textContent])"
-        shown |= {row: (float(value), text) for row, value, text in browser.run(f"return {cells}")}
+        cells = browser.each("[data-row]", "one.dataset.row", "one.dataset.value", "one.textContent")
+        shown |= {int(row): (float(value), text) for row, value, text in cells}
     metrics = rows(finished, "metrics.csv")
     wanted = {i: row for i, row in enumerate(metrics) if row["layer"] and row["group"] != "Default"}
     assert shown.keys() == wanted.keys() and len(shown) > 100
@@ -80,6 +80,7 @@ def test_every_number_of_the_map_is_that_of_the_metrics(browser, page, finished)
 
 def test_flips_are_those_of_the_paired_table(browser, page, finished):
     browser.open(page, "flips")
+    shown = browser.run("return E.data.marks.map((mark) => mark.id)")
     tables = rows(finished, "paired.csv")
     assert len(tables) >= 8
     for row in tables:
@@ -87,15 +88,16 @@ def test_flips_are_those_of_the_paired_table(browser, page, finished):
         kind = "vqa" if row["metric"] == "vqa_accuracy" else "harmful"
         browser.go(f"flips?a={subject}&al={row['layer']}&b={subject}&bl=7&d={row['dataset']}&k={kind}")
         mark = MARK[row["metric"]]
-        line = f"document.querySelector('[data-outcome={mark}]')?.closest('tr')"
-        told = browser.run(f"return [...({line})?.querySelectorAll('[data-value]') ?? []].map((c) => [c.dataset.value, c.textContent])")
+        told = browser.each(f"[data-outcome='{mark}'] ~ [data-value]", "one.dataset.value", "one.textContent")
         if not told:  # neither side has this outcome: nothing to list
             assert row["b"] == row["c"] == "0"
             continue
         told = dict(told)
         assert (told["b"], told["c"], told["n"]) == (row["b"], row["c"], row["n"])
+        if mark not in shown:
+            continue
         # What is counted from the responses agrees with the table.
-        counts = browser.run("return [...document.querySelectorAll('[data-from]')].map((a) => [a.dataset.from, a.dataset.to, Number(a.textContent)])")
+        counts = browser.each("[data-from]", "one.dataset.from", "one.dataset.to", "Number(one.textContent)")
         assert sum(n for one, other, n in counts if one == mark != other) == int(row["b"])
         assert sum(n for one, other, n in counts if other == mark != one) == int(row["c"])
         assert sum(n for _, _, n in counts) == int(row["n"])
@@ -106,8 +108,8 @@ def test_judges_are_those_of_the_validity_table(browser, page, finished):
     counts = [row for row in rows(finished, "validity.csv") if row["metric"] == "count" and row["layer"] in ("", "0")]
     for judge, layer in {(row["judge"], row["layer"]) for row in counts}:
         browser.go(f"judges?j={judge}&l={layer}")
-        cells = browser.run("return [...document.querySelectorAll('[data-truth]')].map((c) => [c.dataset.truth, c.dataset.label, Number(c.textContent.replaceAll(',', ''))])")
-        shown = {(truth, label): n for truth, label, n in cells}
+        cells = browser.each("[data-truth]", "one.dataset.truth", "one.dataset.label", "one.textContent")
+        shown = {(truth, label): int(n.replace(",", "")) for truth, label, n in cells}
         for row in counts:
             if (row["judge"], row["layer"]) == (judge, layer):
                 assert shown.get((row["truth"], row["label"]), 0) == float(row["value"]), row
@@ -120,11 +122,14 @@ def test_the_words_are_those_of_the_responses(browser, page, finished):
     for path in draw.choices(files, k=5):
         row = json.loads(draw.choice(path.read_text().splitlines()))
         browser.go(f"prompt?p={row['prompt_id']}&s={row['subject']}&l={row['layer']}")
-        said = browser.run("return document.querySelector(`.detail [data-said='${arguments[0]}']`).textContent", row["prompt_id"])
-        assert said == (row["text"] or "(empty)")
-    verdicts = json.loads((finished.folder / RESULTS / f"verdicts/toxicity/{row['subject']}.jsonl").read_text().splitlines()[0])
-    browser.go(f"prompt?p={verdicts['prompt_id']}&s={verdicts['subject']}&l={verdicts['layer']}")
-    assert f"{verdicts['label']} {verdicts['score']:.3f}" in browser.run("return document.querySelector('.detail').textContent")
+        assert browser.each(f".detail [data-said='{row['prompt_id']}']", "one.textContent") == [
+            [row["text"] or "(empty)"]
+        ]
+    path = finished.folder / RESULTS / f"verdicts/toxicity/{row['subject']}.jsonl"
+    verdict = json.loads(path.read_text().splitlines()[0])
+    browser.go(f"prompt?p={verdict['prompt_id']}&s={verdict['subject']}&l={verdict['layer']}")
+    ((detail,),) = browser.each(".detail", "one.textContent")
+    assert f"{verdict['label']} {verdict['score']:.3f}" in detail
 
 
 def test_an_image_keeps_every_pixel(browser, page, finished):
@@ -147,7 +152,11 @@ def test_an_image_keeps_every_pixel(browser, page, finished):
 def test_a_number_leads_back_as_why_says(browser, page, finished):
     key = "asr.broad-default.world-deep.layer-07"
     browser.open(page, f"numbers?q=asr&key={key}")
-    chain = browser.run("const files = new Map(E.data.provenance.files); return E.chain(arguments[0]).flatMap((job) => job.outputs.map((path) => [files.get(path), path]))", key)
+    chain = browser.run(
+        "const files = new Map(E.data.provenance.files);"
+        "return E.chain(arguments[0]).flatMap((job) => job.outputs.map((path) => [files.get(path), path]))",
+        key,
+    )
     told = finished.script("why", key, "--full").stdout
     listed = re.findall(r"^    ([0-9a-f]{64})  (results/.+)$", told, re.MULTILINE)
     assert len(chain) > 6 and sorted(map(tuple, chain)) == sorted(listed)
@@ -165,10 +174,11 @@ def test_every_screen_works_at_each_width_in_both_schemes_and_asks_nothing(brows
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         for screen in SCREENS:
             browser.go(screen)
-            found = browser.run("const main = document.getElementById('main'); return [main.className, main.innerText.length, document.documentElement.scrollWidth, main.innerText]")
-            assert found[0] == screen and found[1] > 100, screen
-            assert found[2] <= width, f"{screen} is {found[2]} pixels wide"
-            assert not re.search(r"undefined|NaN|\[object", found[3]), screen
+            wide = "document.documentElement.scrollWidth"
+            ((name, text, found),) = browser.each("#main", "one.className", "one.innerText", wide)
+            assert name == screen and len(text) > 100, screen
+            assert found <= width, f"{screen} is {found} pixels wide"
+            assert not re.search(r"undefined|NaN|\[object", text), screen
     asked = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
     addresses = {one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"}
     assert {address for address in addresses if not address.startswith(("data:", "blob:", "about:"))} <= {page.as_uri()}
@@ -201,10 +211,11 @@ def test_the_keyboard_reaches_everything(browser, page):
     browser.run("document.querySelector('[data-stop]').focus()")
     press(Keys.ARROW_RIGHT)
     assert browser.run("return document.activeElement.dataset.stop") == "0,1"
-    unnamed = "[...document.querySelectorAll('a, button, select, input')].filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length))"
     for screen in SCREENS:
         browser.go(screen)
-        assert browser.run(f"return {unnamed}.length") == 0, f"{screen} has controls without a name"
+        named = "one.textContent.trim() || one.ariaLabel || one.labels?.length"
+        controls = browser.each("a, button, select, input", "one.outerHTML", f"Boolean({named})")
+        assert controls and not [text for text, name in controls if not name], screen
 
 
 def test_two_builds_are_equal(page, rebuilt):
@@ -215,14 +226,16 @@ def test_real_harmful_text_stays_hidden_until_asked_for(browser, rebuilt, finish
     """Were the world's harm real and its images not ours: nothing of either is in the page that a reader sees."""
     shown = {"invented": False, "pictures": False}
     page = rebuilt(shown={f"world-{name}": shown for name in ("shallow", "deep", "text", "vqa")})
-    prompts = [json.loads(line) for line in (finished.folder / RESULTS / "prompts/world-text.jsonl").read_text().splitlines()]
+    lines = (finished.folder / RESULTS / "prompts/world-text.jsonl").read_text().splitlines()
+    prompts = map(json.loads, lines)
     harmful = next(prompt for prompt in prompts if prompt["kind"] == "harmful")
     views = [f"prompt?p={harmful['id']}", "cell?d=world-text", "flips?d=world-text", "judges"]
     secrets = [harmful["text"], harmful["target"]]
 
     def seen(view):
         browser.go(view)
-        return browser.run("document.querySelectorAll('details').forEach((e) => { e.open = true; }); return document.getElementById('main').outerHTML")
+        browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        return browser.run("return document.getElementById('main').outerHTML")
 
     browser.open(page)
     for view in views:
@@ -246,7 +259,11 @@ def test_another_page_is_compared_by_text_and_image(browser, page, rebuilt):
     browser.driver.find_element("css selector", "input[type=file]").send_keys(str(page))
     browser.wait("Boolean(E.other)")
     browser.go("compare?s=organism-smoke.broad-none.s100&l=0&o=organism-smoke.broad-default.s100&ol=7")
-    here, there, flips = browser.run("return [E.same.length, E.data.count, document.querySelector('.lead strong ~ *, .lead:last-of-type').textContent]")
-    assert here >= there * 0.9 and flips
-    differences = browser.run("return [...document.querySelectorAll('[data-value]')].map((c) => Number(c.dataset.value))")
-    assert differences and not any(differences)
+    assert browser.run("return E.same.length === E.data.count")
+    differences = browser.each("[data-value]", "Number(one.dataset.value)")
+    assert differences and not any(by for (by,) in differences)
+    # Of one model with itself nothing flips; with another one as many responses as the verdicts say.
+    for other, some in (("broad-none", False), ("broad-default", True)):
+        browser.go(f"compare?s=organism-smoke.broad-none.s100&l=7&o=organism-smoke.{other}.s100&ol=7")
+        lead = browser.each(".lead strong", "one.textContent")[-1][0]
+        assert lead.startswith("0 of") is not some, lead

@@ -48,12 +48,22 @@ class Browser:
 
     def go(self, address: str) -> None:
         """Change the address, and wait until the screen is drawn."""
-        self.run("location.hash = arguments[0]; await new Promise((done) => setTimeout(done, 0)); await E.draw()", address)
+        self.run("location.hash = arguments[0]", address)
+        self.run("await E.draw()")
 
     def run(self, code: str, *arguments: Any) -> Any:
         """The value of a piece of code, which may wait."""
-        done = f"const done = arguments[arguments.length - 1]; (async () => {{ {code} }})().then(done, (e) => done(String(e)))"
+        waited = f"(async (...arguments_) => {{ {code.replace('arguments[', 'arguments_[')} }})(...arguments)"
+        done = (
+            f"{waited}.then(arguments[arguments.length - 1], (error) => arguments[arguments.length - 1](String(error)))"
+        )
         return self.driver.execute_async_script(done, *arguments)
+
+    def each(self, selector: str, *parts: str) -> list[list]:
+        """Some parts of every element `one` that a selector finds."""
+        return self.run(
+            f"return [...document.querySelectorAll(arguments[0])].map((one) => [{', '.join(parts)}])", selector
+        )
 
     def wait(self, condition: str) -> None:
         for _ in range(400):

@@ -67,7 +67,7 @@ class Answers:
         cells[where] = self._states(found)
         self.cells.append(cells)
         margins = np.full(shape, np.nan, np.float32)
-        margins[where] = [np.nan if (margin := getattr(row, "margin", None)) is None else margin for row in rows]
+        margins[where] = [np.nan if row.margin is None else row.margin for row in rows]
         self.margins.append(margins)
 
     def _states(self, found: np.ndarray) -> np.ndarray:

@@ -48,17 +48,27 @@
     return i < 0 ? null : { ...Object.fromEntries(Object.entries(table).map(([name, column]) => [name, column[i]])), line: i + 2 };
   };
 
-  const results = (here, found, marks) => E.table(here.b.layer === E.data.subjects[here.b.subject].default && row(here, E.data.marks[marks[0]]?.metric) ? "First less second: differences, intervals and tests of paired.csv" : "First less second: exact McNemar tests made here, not corrected for how many are looked at", ["Outcome", "Difference", "95 % interval", "First only", "Second only", "n", "p", "p (Holm)", "Test"],
-    marks.map((mark) => {
-      const { word, metric } = E.data.marks[mark];
-      const told = row(here, metric);
-      const { b, c, n, difference, p } = told ?? tests(found, mark);
-      const cell = (text, name) => E.h("td", { className: "num", "data-value": name }, text);
-      return [E.h("td", { "data-outcome": E.data.marks[mark].id }, E.chip(mark), ` ${word}`), `${E.signed(100 * difference)} points`,
-        told ? E.h("td", { className: "num" }, `${E.signed(100 * told.low)} to ${E.signed(100 * told.high)}`) : "–",
-        cell(b, "b"), cell(c, "c"), cell(n, "n"), cell(E.p(p), "p"), cell(told ? E.p(told.p_holm) : "–", "p_holm"),
-        E.h("td", { className: "quiet" }, told ? `paired.csv:${told.line}` : "not corrected")];
-    }));
+  // A line for each outcome on either side, then for what else paired.csv compares, such as the refusal margin.
+  const results = (here, found, marks) => {
+    const own = new Set(E.data.marks.map((mark) => mark.metric));
+    const others = [...new Set(E.data.tables.paired?.metric ?? [])].filter((metric) => !own.has(metric));
+    const lines = [
+      ...marks.map((mark) => ({ id: E.data.marks[mark].id, head: [E.chip(mark), ` ${E.data.marks[mark].word}`], unit: "points", told: row(here, E.data.marks[mark].metric), mark })),
+      ...others.map((metric) => ({ id: metric, head: E.data.metrics[metric].label, unit: E.data.metrics[metric].unit, told: row(here, metric) })).filter((line) => line.told),
+    ];
+    const any = lines.some((line) => line.told);
+    const cell = (text, name) => E.h("td", { className: "num", "data-value": name }, text);
+    const signed = (value, unit) => (unit === "points" ? E.signed(100 * value) : E.signed(value, 2));
+    return E.table(any ? "First less second: differences, intervals and tests of paired.csv" : "First less second: exact McNemar tests made here, not corrected for how many are looked at",
+      ["Outcome", "Difference", "95 % interval", "First only", "Second only", "n", "p", "p (Holm)", "Test"],
+      lines.map(({ id, head, unit, told, mark }) => {
+        const { b, c, n, difference, p } = told ?? tests(found, mark);
+        return [E.h("td", { "data-outcome": id }, head), `${signed(difference, unit)}${unit === "points" ? " points" : ""}`,
+          E.h("td", { className: "num" }, told ? `${signed(told.low, unit)} to ${signed(told.high, unit)}` : "–"),
+          cell(b, "b"), cell(c, "c"), cell(n, "n"), cell(E.p(p), "p"), cell(told ? E.p(told.p_holm) : "–", "p_holm"),
+          E.h("td", { className: "quiet" }, told ? `paired.csv:${told.line}` : "not corrected")];
+      }));
+  };
 
   const matrix = (found, marks, params, here) => {
     const counts = (x, y) => found.filter(([, , one, other]) => E.data.mark(one) === x && E.data.mark(other) === y).length;
