@@ -23,7 +23,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 
 def rules():
     """Script, kind of work and environment of each rule."""
-    named = dict(re.findall(r'_spec\(\s*"(\w+)",\s*"(\w+)"', (SCRIPTS / "layerwise/jobs/specs.py").read_text()))
+    text = (SCRIPTS / "layerwise/jobs/specs.py").read_text()
+    named = dict(re.findall(r'(?:_spec|aggregate)\(\s*"(\w+)",\s*(?:kind=)?"(\w+)"', text))
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"(?m)^\s*rule\b", path.read_text())[1:]:
             environment = re.search(r'envs/(\w+)\.yaml"', block)

@@ -175,10 +175,10 @@ class Specs:
 
     def table(self, table: str) -> str:
         inputs = plugins.declared("report.tables", table)["INPUTS"]
-        read = {"sources": sources(PUBLISHED)} if "published" in inputs else {}
+        read: dict[str, Any] = {"sources": sources(PUBLISHED)} if "published" in inputs else {}
         return self.aggregate("table", table=table, **read)
 
-    def aggregate(self, script: str, **settings: object) -> str:
+    def aggregate(self, script: str, kind: str = "analysis", **settings: object) -> str:
         """A rule that turns results into tables, figures or numbers: which subjects were studied, and how judged."""
         experiment = self.study.experiment
         subjects = [
@@ -198,11 +198,11 @@ class Specs:
         ]
         return _spec(
             script,
-            "analysis",
+            kind,
             [
-                plugins.module(f"report.{kind}s", str(settings[kind]))
-                for kind in ("figure", "table")
-                if kind in settings
+                plugins.module(f"report.{what}s", str(settings[what]))
+                for what in ("figure", "table")
+                if what in settings
             ],
             subjects=subjects,
             datasets=list(self.study.datasets),
@@ -278,6 +278,7 @@ class Specs:
         page = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / PAGE).iterdir())
         return self.aggregate(
             "explorer",
+            kind="exploring",
             megabytes=self.study.experiment.explorer_megabytes,
             shown={id: may_show(data) for id, data in self.study.datasets.items()},
             sources=sources("CITATION.cff", *page),
