@@ -21,8 +21,8 @@ help: ## List the targets.
 reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an experiment.
 	@$(RUN)
 
-plan: $(ENVIRONMENT) ## Say what a run will compute, download and need; runs nothing.
-	@$(BIN)/python workflow/scripts plan --experiment $(EXPERIMENT)
+plan: $(ENVIRONMENT) ## Say what a run will compute, download and need; runs nothing. CHECK=1 asks every source.
+	@$(BIN)/python workflow/scripts plan --experiment $(EXPERIMENT) $(if $(CHECK),--check)
 
 why-rerun: $(ENVIRONMENT) ## Say which jobs would run again, and why: the setting, pin, code or file that changed.
 	@$(BIN)/python workflow/scripts why-rerun --experiment $(EXPERIMENT)

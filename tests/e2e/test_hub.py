@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 import hubfiles
 from hub import Hub
@@ -172,6 +173,20 @@ def test_the_token_is_sent_to_the_hub_alone_and_written_nowhere(run):
 def test_a_second_run_plans_nothing(run):
     assert run.project.planned(experiment=run.name) == set()
     assert plan(run.study, run.project.folder).responses.left == 0
+
+
+def test_a_mirror_added_to_what_was_fetched_reruns_nothing(run):
+    path = run.project.folder / "config/datasets/xstest.yaml"
+    before = path.read_text()
+    values = yaml.safe_load(before)
+    mirror = {"kind": "wheel", "package": "acme-data", "version": "1.0", "member": "acme_data/xstest.csv"}
+    values["sources"]["prompts"] |= {"mirrors": [mirror], "provenance": "from its authors"}
+    path.write_text(yaml.safe_dump(values))
+    try:
+        assert run.study.sources["xstest.prompts"].mirrors
+        assert run.project.planned(experiment=run.name) == set()
+    finally:
+        path.write_text(before)
 
 
 def test_no_request_and_no_response_is_shown(run):

@@ -137,7 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "tree":
             return self.json([self.entry(name, content) for name, content in self.hub.files(folder)])
         siblings = [{"rfilename": name} for name, _ in self.hub.files(folder)]
-        return self.json({"id": repo, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0})
+        gated = "manual" if repo in self.hub.gated else False
+        about = {"id": repo, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0, "gated": gated}
+        return self.json(about)
 
     def entry(self, name: str, content: bytes) -> dict:
         entry = {"type": "file", "path": name, "size": len(content), "oid": git_hash(content)}

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from layerwise import assets
 from layerwise.assets import wheel
 from layerwise.errors import InputError
 from layerwise.study.sources import Source
+from wheels import build, publish
 
 MEMBERS = {
     "acme_data/__init__.py": b"raise SystemExit('nothing in a wheel may be run')\n",
@@ -22,27 +22,6 @@ MEMBERS = {
 }
 MEMBER = "acme_data/sets/harm.csv"
 SHA256 = hashlib.sha256(MEMBERS[MEMBER]).hexdigest()
-
-
-def build(folder: Path, members: dict[str, bytes], version: str = "1.0", python: str = ">=99") -> Path:
-    """A wheel with these members, for a Python that nobody has: no code of it is needed."""
-    path = folder / f"acme_data-{version}-py3-none-any.whl"
-    info = f"acme_data-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: acme-data\nVersion: {version}\nRequires-Python: {python}\n"
-    described = {f"{info}/METADATA": metadata, f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n"}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {**members, **described, f"{info}/RECORD": ""}.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return path
-
-
-def publish(folder: Path, hashes: bool = True) -> None:
-    """The index page of the wheels in a folder."""
-    links = []
-    for path in sorted(folder.glob("*.whl")):
-        checksum = f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if hashes else ""
-        links.append(f'<a href="{path.name}{checksum}">{path.name}</a>')
-    (folder / "index.html").write_text(f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>")
 
 
 @pytest.fixture

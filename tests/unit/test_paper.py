@@ -37,7 +37,7 @@ PUBLISHED = {
     "harm": "guard",
 }
 BACKBONE = {"about": "a backbone", "cite": "oquab2024dinov2"}
-BACKBONE |= {"source": {"member": "a/backbone.onnx", "package": "p", "version": "1", "license": "MIT"}}
+BACKBONE |= {"file": "backbone.onnx", "where": "the package p 1", "terms": "MIT"}
 ASSEMBLED = PUBLISHED | {
     "assembled": [{"display": "J", "image_size": 56, "tuned_blocks": 8, "vision": BACKBONE, "language": BACKBONE}],
     "families": ["llava_dinov2"],

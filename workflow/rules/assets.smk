@@ -20,5 +20,7 @@ rule fetch:
         downloads=1,
     params:
         spec=lambda wildcards: specs.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
+        mirrors=lambda wildcards: specs.mirrors(STUDY.sources[wildcards.asset]),
     shell:
-        'python "$LAYERWISE_SCRIPTS"/fetch.py --spec {params.spec:q} --output {output:q} 2>&1 | tee {log:q}'
+        'python "$LAYERWISE_SCRIPTS"/fetch.py --spec {params.spec:q} --mirrors {params.mirrors:q} --output {output:q} '
+        "2>&1 | tee {log:q}"

@@ -45,7 +45,8 @@ It names models, data sets and judges by id, and each id is one small file:
   and the message names the file, the key and the valid values.
 - **What a change costs.** Adding an exit layer, a model, a data set or a judge runs what is new and the summaries that
   depend on it. Display names, colours, comments and the order of keys rerun nothing.
-- `make plan EXPERIMENT=<name>` says what a run will compute, download and need.
+- `make plan EXPERIMENT=<name>` says what a run will compute, download and need; with `CHECK=1`, also whether every
+  source is there.
 - Never write tokens into these files. For a gated model, `HF_TOKEN` is read from the environment.
 """
 SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
@@ -59,13 +60,19 @@ SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
     ("A source", sources.Source, []),
 ]
 PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
-PLURALS = {"id": "ids", "text": "texts", "whole number ≥ 0": "whole numbers ≥ 0"}
+PLURALS = {
+    "id": "ids",
+    "text": "texts",
+    "a [source](#a-source) without mirrors": "[sources](#a-source) without mirrors",
+    "whole number ≥ 0": "whole numbers ≥ 0",
+}
 # Described in sections of their own, because several files use them or because they are long.
 APART = {
     "Arm": "an [arm](#an-arm)",
     "Organism": "an [organism](#an-organism)",
     "Assembled": "an [assembled model](#an-assembled-model)",
     "Source": "a [source](#a-source)",
+    "Place": "a [source](#a-source) without mirrors",
 }
 EXPERIMENT = """\
 **Arms and seeds.** `models[].arms` lists [arms](#an-arm) that the model's own file declares. If one arm starts from

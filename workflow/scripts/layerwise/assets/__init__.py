@@ -1,8 +1,9 @@
 """Assets: weights, data sets and checkpoints from elsewhere, fetched into a cache outside the repository.
 
 `fetch` downloads an asset and describes it in a `Receipt`, which the workflow tracks. `resolve` leads from a receipt
-back to the files. Each kind of source (`hub`, `url`, `wheel`) has a file, found by its name. Receipts hold no date and
-no path of this machine, so that fetching again writes the same bytes.
+back to the files. Each kind of source (`hub`, `url`, `wheel`) has a file, found by its name, which offers `root()`,
+`fetch(place)` and `check(place)`; a file that several places have is `mirrored`. Receipts hold no date, no path of this
+machine and no mirror, so that fetching again writes the same bytes.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from layerwise.assets.cache import File
 from layerwise.errors import InputError
 
 # Keys of a source that can change without the asset changing.
-REMARKS = ("kind", "size_mb", "gated", "license")
+UNRECORDED = frozenset({"kind", "size_mb", "gated", "license", "provenance", "mirrors"})
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ def fetch(id: str, source: Any) -> Receipt:
     `source` is a `study.sources.Source`, which is not imported here, so that code that only resolves receipts does not
     depend on the configuration. Raises InputError, naming the asset, for whatever the user or the server must fix.
     """
+    kind = "mirrored" if source.mirrors else source.kind
     try:
-        fetched = plugins.find("assets", source.kind).fetch(source)
+        fetched = plugins.find("assets", kind).fetch(source)
     except InputError as error:
         raise InputError(f"asset '{id}' (receipt {paths.receipt(id)}): {error}") from error
     return Receipt(
         id=id,
-        kind=source.kind,
-        source=source.model_dump(exclude=set(REMARKS), exclude_defaults=True),
+        kind=kind,
+        source=source.model_dump(exclude=UNRECORDED, exclude_defaults=True),
         revision=fetched.revision,
         license=source.license,
         folder=fetched.folder,
@@ -73,7 +75,7 @@ def read(path: Path) -> Receipt:
 
 
 def resolve(path: Path) -> Path:
-    """The path of a receipt's asset: a folder for a hub repository or for a wheel's folder, otherwise a file.
+    """The path of a receipt's asset: a folder for a hub repository or a wheel's folder, otherwise a file.
 
     Raises InputError if the cache no longer holds all of it. Only sizes are compared; checksums were compared when it
     was fetched.
@@ -88,5 +90,6 @@ def resolve(path: Path) -> Path:
                 f"asset '{receipt.id}': {there} is {'damaged' if there.exists() else 'missing from the cache'}. "
                 f"Delete {path} and run again to fetch it anew, or set LAYERWISE_CACHE to the folder that holds it."
             )
-    whole = receipt.kind == "hub" or receipt.source.get("member", "").endswith("/")
+    one_of_hub = receipt.kind == "hub" and "sha256" in receipt.source
+    whole = receipt.kind == "hub" and not one_of_hub or receipt.source.get("member", "").endswith("/")
     return folder if whole else folder / receipt.files[0].name

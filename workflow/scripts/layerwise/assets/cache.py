@@ -48,6 +48,14 @@ def describe(folder: Path, names: Iterable[str]) -> tuple[File, ...]:
     return tuple(File(name, path.stat().st_size, file_digest(path)) for name, path in paths)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a place says when it is asked without downloading: the size in bytes if it tells, and remarks."""
+
+    size: int | None
+    remarks: tuple[str, ...] = ()
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Create a folder and lock it: a second process that fetches the same asset waits, and then finds it complete."""

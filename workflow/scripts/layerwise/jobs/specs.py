@@ -287,15 +287,44 @@ class Specs:
     @staticmethod
     def _said_of(model: Model) -> dict:
         """What the paper says about an assembled model."""
-        parts = {"about", "cite", "source"}
         assembled = _assembled(model)
-        said = assembled.model_dump(include={"image_size": True, "vision": parts, "language": parts})
-        return {"display": model.display, "tuned_blocks": assembled.alignment.learns, **said}
+        said: dict = {"display": model.display, "tuned_blocks": assembled.alignment.learns}
+        for name, part in (("vision", assembled.vision), ("language", assembled.language)):
+            source = part.source
+            terms = [source.license or "licence not stated", *filter(None, [source.provenance])]
+            said[name] = part.model_dump(include={"about", "cite"}) | {
+                "file": source.file_name,
+                "where": source.where,
+                "terms": "; ".join(terms),
+            }
+        return {**said, "image_size": assembled.image_size}
 
 
 def fetch(id: str, source: Source) -> str:
-    """A download: the source alone, without code, since the checksum decides, and without hints for the plan."""
-    return canonical({"id": id, "source": source.model_dump(exclude={"size_mb", "gated"})})
+    """A download: the source alone, without code, since the checksum decides, and without hints for the plan.
+
+    Mirrors are left out, so that a new one reruns nothing. Keys that not every source has are left out where they are
+    not used.
+    """
+    unused = {key for key in ("parts", "name") if not getattr(source, key)}
+    return canonical(
+        {"id": id, "source": source.model_dump(exclude={"size_mb", "gated", "provenance", "mirrors", *unused})}
+    )
+
+
+class Untracked:
+    """A value for a rule's command that decides no result: Snakemake records only parameters of plain types."""
+
+    def __init__(self, value: object) -> None:
+        self.text = canonical(value)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def mirrors(source: Source) -> Untracked:
+    """The other places of a download, for its rule."""
+    return Untracked([mirror.model_dump(exclude_defaults=True) for mirror in source.mirrors])
 
 
 def sources(*names: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from layerwise import paths
 from layerwise.jobs.specs import stage
 from layerwise.study.arms import lineage, seed_of
 from layerwise.study.config import Dataset, Judge, Model
-from layerwise.study.sources import Source
+from layerwise.study.sources import REMARKS, Place, Source
 from layerwise.study.study import Study
 
 # A line of the plan: plain text, or name, number and text to align in columns.
@@ -162,7 +162,7 @@ def _trained(study: Study) -> dict[str, float]:
 def _downloads(study: Study, root: Path) -> list[Download]:
     same: dict[str, list[str]] = {}
     for id, source in study.sources.items():
-        same.setdefault(source.model_dump_json(exclude={"size_mb", "gated", "license"}), []).append(id)
+        same.setdefault(source.model_dump_json(exclude=set(REMARKS)), []).append(id)
     found = []
     for ids in same.values():
         done = any((root / paths.receipt(id)).exists() for id in ids)
@@ -185,7 +185,7 @@ def render(plan: Plan) -> str:
         *_models(plan),
         *_gpus(plan),
         *_fetched(plan),
-        _line("disk", f"about {_size(plan.disk_bytes)} of results, plus the downloads"),
+        _line("disk", f"about {size_in_words(plan.disk_bytes)} of results, plus the downloads"),
         *_time(plan),
     ]
     return "\n".join(_aligned(sections))
@@ -238,25 +238,31 @@ def _fetched(plan: Plan) -> list[Line]:
     if not plan.downloads:
         return [_line("downloads", "none; no network is needed")]
     left = [download for download in plan.downloads if not download.done]
-    known = _size(1e6 * sum(download.source.size_mb or 0 for download in left))
+    known = size_in_words(1e6 * sum(download.source.size_mb or 0 for download in left))
     unknown = sum(download.source.size_mb is None for download in left)
     lines: list[Line] = [
         _line("downloads", f"{known} to fetch" + (f", plus {unknown} of unknown size" if unknown else ""))
     ]
     for download in plan.downloads:
         source = download.source
-        size = _size(source.size_mb * 1e6) if source.size_mb is not None else "?"
+        size = size_in_words(source.size_mb * 1e6) if source.size_mb is not None else "?"
         notes = ["done"] if download.done else []
-        notes.append(f"licence: {source.license or 'not stated'}")
+        notes += _terms(source)
         if source.gated:
             notes.append(f"GATED: request access on the page of {source.repo} and set HF_TOKEN")
         if source.kind == "hub" and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
             notes.append(f"revision '{source.revision}' may move")
-        lines.append((_shortened(download.ids), size, "; ".join(notes)))
+        lines.append((shortened(download.ids), size, "; ".join(notes)))
+        lines += [("", "", f"mirror: {'; '.join([mirror.where, *_terms(mirror)])}") for mirror in source.mirrors]
     return lines
 
 
-def _shortened(ids: tuple[str, ...]) -> str:
+def _terms(place: Place) -> list[str]:
+    """What is known of an asset's licence and origin."""
+    return [f"licence: {place.license or 'not stated'}", *filter(None, [place.provenance])]
+
+
+def shortened(ids: tuple[str, ...]) -> str:
     """The names of one download, or the first name and the number of others."""
     return ", ".join(ids) if len(ids) < 3 else f"{ids[0]} and {len(ids) - 1} more"
 
@@ -272,7 +278,8 @@ def _aligned(lines: list[Line]) -> Iterator[str]:
         yield line if isinstance(line, str) else f"  {line[0]:<{width}} {line[1]:>9}  {line[2]}"
 
 
-def _size(size: float) -> str:
+def size_in_words(size: float) -> str:
+    """A number of bytes, rounded up."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6):,} MB"
 
 
