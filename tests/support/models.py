@@ -54,6 +54,7 @@ def settings(blocks: int, family: str = "llava", **more: object) -> dict:
         "variant": None,
         "system_prompt": None,
         "refusal_tokens": [],
+        "features": None,
         **more,
     }
 

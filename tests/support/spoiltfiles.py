@@ -159,9 +159,21 @@ MODELS = {
         changed(ASSEMBLED, family="llava"),
         ["'family'", "assembled.vision.format", "allowed: llava_dinov2"],
     ),
+    "a change of features that is none": (
+        changed(MODEL, features="shufled"),
+        ["'features.change'", "allowed: norm-matched, shuffled", "mean shuffled?"],
+    ),
+    "an interchange without a donor": (
+        changed(MODEL, features={"change": "interchange", "cells": [0]}),
+        ["'features.donor'", "interchange needs it"],
+    ),
+    "cells of a change that has none": (
+        changed(MODEL, features={"change": "mean", "cells": [0]}),
+        ["'features.cells'", "mean has no use for it"],
+    ),
     "a variant that is none": (
-        changed(MODEL, variant="shufled"),
-        ["'variant'", "of family llava", "allowed: norm-matched, shuffled", "mean shuffled?"],
+        changed(PUBLISHED, family="mllama", variant="kept"),
+        ["'variant'", "of family mllama", "allowed: clamp, keep", "mean keep?"],
     ),
     "a variant where there are none": (
         changed(PUBLISHED, family="idefics3", variant="clamp"),
@@ -209,7 +221,7 @@ MODELS = {
     "weights of itself": (changed(MODEL, weights_of="one"), ["one.yaml: key 'weights_of'", "no weights of its own"]),
     "weights of the same model": (changed(MODEL, weights_of="organism"), ["'weights_of'", "the same 'variant'"]),
     "weights of another model": (
-        changed(MODEL, weights_of="organism-f2", variant="shuffled"),
+        changed(MODEL, weights_of="organism-f2", features="shuffled"),
         ["'weights_of'", "'organism' differs", "inherits: organism-f2"],
     ),
 }

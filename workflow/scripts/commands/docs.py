@@ -13,7 +13,7 @@ from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import atomic
 from layerwise.paths import ROOT
-from layerwise.study import arms, config, recipes, schemas, settings, sources
+from layerwise.study import arms, config, features, recipes, schemas, settings, sources
 from layerwise.study.yamlfile import ID
 
 PAGE = ROOT / "config" / "README.md"
@@ -57,6 +57,7 @@ SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
     ("An arm", arms.Arm, []),
     ("An organism", recipes.Organism, []),
     ("An assembled model", recipes.Assembled, ["models/dino-smol-135m.yaml"]),
+    ("A change of features", features.Features, ["models/organism-cue-from-twin.yaml"]),
     ("A source", sources.Source, []),
 ]
 PATTERNS = {f"^{ID.pattern}$": "id", "^[a-z0-9_]+$": "name of a Python file", "^#[0-9a-fA-F]{6}$": "`#rrggbb`"}
@@ -71,6 +72,7 @@ APART = {
     "Arm": "an [arm](#an-arm)",
     "Organism": "an [organism](#an-organism)",
     "Assembled": "an [assembled model](#an-assembled-model)",
+    "Features": "a [change](#a-change-of-features)",
     "Source": "a [source](#a-source)",
     "Place": "a [source](#a-source) without mirrors",
 }
@@ -91,6 +93,19 @@ abilities at the default layer, a `broad` arm at random exit layers. The second 
 refuse: at the `default` layer, at `random` exit layers, from `text` without images, or not at all (`none`).
 
 """
+FEATURES = """\
+`features: shuffled` is short for `features: {change: shuffled}`. With `weights_of`, the model is a control of another
+one: it has that model's weights, and differs from it in the features that its language model sees. Whose images lend
+features to a prompt follows from its data set alone.
+
+- `norm-matched`: scaled to their mean norm at the default layer.
+- `shuffled`: the cells in another order, the same for all images. A cell is one place of the features.
+- `blank`: of a grey image of the same size.
+- `other-image`: of another image of the data set, and of another cluster, at the same exit.
+- `mean`: the mean over all images of the data set, at the same exit.
+- `interchange`: `cells` taken from the default layer of the `donor`: the image itself (`same`), its `twin`, or another
+  `hazard` of the data set. Where there is no donor, the image's own.
+"""
 OPTIONS = "`Options`, at the top of `workflow/scripts/layerwise/{}/<name>.py`, declares which `options` it takes.\n"
 METHODS = "".join(
     f"- `{name}` ({'starts from another arm' if said['STARTS_FROM_ARM'] else 'has no `from`'}"
@@ -108,6 +123,7 @@ NOTES = {
     "A data set": OPTIONS.format("prompts/builders"),
     "A judge": OPTIONS.format("judging/judges"),
     "An arm": ARM + METHODS,
+    "A change of features": FEATURES,
     "A source": SOURCE,
 }
 

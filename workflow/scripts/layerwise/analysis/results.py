@@ -80,14 +80,14 @@ def doses(listed: pd.DataFrame) -> pd.DataFrame:
 
     Raises InputError where an experiment has no such points.
     """
-    organisms = listed[listed["frozen_blocks"].notna()]
+    organisms = listed[listed["frozen_blocks"].notna() & listed["weights_of"].isna()]
     extra = organisms[~organisms["name"].isin(studied(listed)["name"])]
     if extra.empty:
         raise InputError(
             "no dose and response here: it needs organisms with other `frozen_blocks` in fewer arms than the main one. "
             "Add some under 'models' (config/bench.yaml shows how), or do not ask for it."
         )
-    compared = listed[listed["arm"].isin(extra["arm"]) & listed["seed"].isin(extra["seed"])]
+    compared = organisms[organisms["arm"].isin(extra["arm"]) & organisms["seed"].isin(extra["seed"])]
     return compared.sort_values("frozen_blocks", kind="stable")
 
 

@@ -119,7 +119,7 @@ class Specs:
             "generation",
             [plugins.module("models.families", model.family)],
             subject=subject.name,
-            model=model.model_dump(include=LOADED | {"system_prompt", "refusal_tokens"}),
+            model=model.model_dump(include=LOADED | {"system_prompt", "refusal_tokens", "features"}),
             decoding={
                 "max_new_tokens": decoding.max_new_tokens,
                 "batch_size": model.batch_size or decoding.batch_size,

@@ -20,9 +20,11 @@ from torch import Tensor
 
 from layerwise import pictures
 from layerwise.errors import InputError
+from layerwise.models import variants
 from layerwise.models.decoding import Decoder, Dynamic, Lost, Row, Static
 from layerwise.models.families import TILES, Family
 from layerwise.models.margin import first_tokens
+from layerwise.models.variants import Shown, Variant
 from layerwise.records import Prompt
 
 # Memory for preprocessed images, and as much again for their features at all exit layers. It affects no result.
@@ -32,11 +34,19 @@ CACHES: dict[str, type[Decoder]] = {"dynamic": Dynamic, "static": Static}
 
 @dataclass(frozen=True)
 class Task:
-    """A prompt, the exit layers to answer it at, and its image file."""
+    """A prompt, the exit layers to answer it at, its image file, and the images that lend it features (`variants`)."""
 
     prompt: Prompt
     layers: tuple[int, ...]
     image: Path | None
+    donors: tuple[Shown, ...] = ()
+
+    @property
+    def shown(self) -> Shown | None:
+        """Its image, by checksum and file."""
+        if self.image is None or self.prompt.image_sha256 is None:
+            return None
+        return self.prompt.image_sha256, self.image
 
 
 @dataclass(frozen=True)
@@ -71,21 +81,23 @@ def generate(
     system_prompt: str | None = None,
     cache: str = "dynamic",
     refusal_tokens: Sequence[str] = (),
+    variant: Variant | None = None,
 ) -> Iterator[Sequence[Answer | Failure]]:
     """Greedy answers to all tasks at all their layers; each list is what was finished together.
 
-    With `refusal_tokens`, the beginnings of the model's refusals, each answer has its refusal margin. An error with one
-    image or in one batch becomes a `Failure` of each of its rows; the other rows continue. Raises InputError for a
-    model that cannot be decoded with this kind of `cache`, or has no such token.
+    With `refusal_tokens`, the beginnings of the model's refusals, each answer has its refusal margin. With a `variant`,
+    the language model sees features that it has changed. An error with one image or in one batch becomes a `Failure` of
+    each of its rows; the other rows continue. Raises InputError for a model that cannot be decoded with this kind of
+    `cache`, or has no such token.
     """
     refusal = first_tokens(family.processor.tokenizer, refusal_tokens)
     decoder = CACHES[cache](family, batch_size, max_new_tokens, refusal)
     tasks = sorted(tasks, key=lambda task: (task.prompt.image_sha256 or "", task.prompt.id))
-    images = _Images(family, sorted({layer for task in tasks for layer in task.layers}))
+    images = _Images(family, sorted({layer for task in tasks for layer in task.layers}), variant)
     groups: dict[tuple[bool, int], list[tuple[Task, list[int]]]] = defaultdict(list)
     for task in tasks:
         try:
-            tokens = family.encode(task.prompt.text, images.preprocessed(task), system_prompt)
+            tokens = family.encode(task.prompt.text, images.preprocessed(task.shown), system_prompt)
             groups[task.image is None, len(tokens)].append((task, tokens))
         except Exception as error:
             yield _failures(((task, layer) for layer in task.layers), error)
@@ -158,40 +170,54 @@ def _failures(rows: Iterable[tuple[Task, int]], error: Exception) -> list[Failur
 class _Images:
     """Images, each preprocessed and encoded once, by checksum; when memory is short, the least recently used go."""
 
-    def __init__(self, family: Family, layers: list[int]) -> None:
-        self.family = family
-        self.layers = layers
+    def __init__(self, family: Family, layers: list[int], variant: Variant | None = None) -> None:
+        self.family, self.layers, self.variant = family, layers, variant
+        self.encoded = layers if variant is None else sorted({*layers, family.default_layer})
         self.together = 1  # how many prompts' images to encode in one go: the first one shows how large they are
         self._preprocessed = _Held()
         self._encoded = _Held()
 
-    def preprocessed(self, task: Task) -> dict[str, Tensor]:
-        """The image of a task as the encoder's inputs; empty without an image. Raises InputError naming the file."""
-        if task.image is None:
+    def preprocessed(self, shown: Shown | None) -> dict[str, Tensor]:
+        """An image as the encoder's inputs; empty without an image. Raises InputError naming the file."""
+        if shown is None:
             return {}
-        key = task.prompt.image_sha256
+        key, path = shown
         if key not in self._preprocessed:
-            self._preprocessed.add(key, self.family.preprocess(read_image(task.image, key)))
+            image = read_image(path, key)
+            self._preprocessed.add(key, self.family.preprocess(self.variant.image(image) if self.variant else image))
         return self._preprocessed[key]
 
     @torch.inference_mode()
     def features(self, tasks: list[Task]) -> list[dict[int, Tensor]]:
         """The features of each task's image, by exit layer; empty without an image."""
-        found: dict[str | None, dict[int, Tensor]] = {None: {}}
-        new: dict[str | None, Task] = {}
-        for task in tasks:
-            key = task.prompt.image_sha256
+        seen = iter(self.look([task.shown for task in tasks if task.shown]))
+        found = [next(seen) if task.shown else {} for task in tasks]
+        if self.variant is None:
+            return found
+        return [
+            variants.varied(self.variant, task.layers, own, task.donors, self._tokens) if own else own
+            for task, own in zip(tasks, found, strict=True)
+        ]
+
+    def look(self, images: Sequence[Shown]) -> list[dict[int, Tensor]]:
+        """The features of images as the encoder gives them, by exit layer."""
+        found: dict[str, dict[int, Tensor]] = {}
+        new: dict[str, Shown] = {}
+        for key, path in images:
             if key in self._encoded:
                 found[key] = self._encoded[key]
-            elif task.image is not None:
-                new[key] = task
+            else:
+                new[key] = (key, path)
         if new:
-            by_layer = self.family.features([self.preprocessed(task) for task in new.values()], self.layers)
+            by_layer = self.family.features([self.preprocessed(shown) for shown in new.values()], self.encoded)
             for place, key in enumerate(new):
                 found[key] = {layer: features[place] for layer, features in by_layer.items()}
                 self._encoded.add(key, found[key])
             self.together = min(TILES, max(1, HELD_BYTES // _bytes(found[key])))
-        return [found[task.prompt.image_sha256] for task in tasks]
+        return [found[key] for key, _ in images]
+
+    def _tokens(self, images: Sequence[Shown]) -> list[variants.Features]:
+        return [variants.tokens_of(found) for found in self.look(images)]
 
 
 class _Held(OrderedDict):

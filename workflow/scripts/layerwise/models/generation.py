@@ -16,7 +16,7 @@ from layerwise.errors import InputError
 from layerwise.files import digest
 from layerwise.jobs import failures, gpus, program
 from layerwise.jobs.rows import Rows
-from layerwise.models import checkpoints, engine
+from layerwise.models import checkpoints, engine, variants
 from layerwise.records import Prompt, Response
 
 # A prompt and its image file.
@@ -31,39 +31,55 @@ def respond(
     A data set in `spec["only"]` is asked at the exit layers given there, all others at every layer.
     """
     folder, sha256 = checkpoints.locate(weights)
+    variant = variants.variant(spec["model"]["features"], spec["model"]["default_layer"])
+    donors = variants.donors(variant, prompts)
+    lent = {id: digest([image for image, _ in shown]) for id, shown in donors.items() if shown}
     with ExitStack() as stack:
         files = {}
         for layer, path in sorted(outputs.items()):
             asked = [prompt for prompt, _ in prompts if layer in spec["only"].get(prompt.dataset, outputs)]
-            keys = {(prompt.id, layer): key(spec, sha256, prompt, layer) for prompt in asked}
+            keys = {(prompt.id, layer): key(spec, sha256, prompt, layer, lent.get(prompt.id)) for prompt in asked}
             files[layer] = stack.enter_context(Rows(path, Response, keys))
-        errors = compute(spec, folder, prompts, files, gpu_count)
+        missing = defaultdict(list)
+        for layer, rows in files.items():
+            for prompt_id, _ in rows.missing:
+                missing[prompt_id].append(layer)
+        tasks = [
+            engine.Task(prompt, tuple(missing[prompt.id]), image, donors.get(prompt.id, ()))
+            for prompt, image in prompts
+            if prompt.id in missing
+        ]
+        errors = compute(spec, folder, tasks, files, gpu_count, variant)
         for layer, rows in files.items():
             rows.finish()
             report(rows, errors[layer], log)
 
 
-def key(spec: dict, weights: str, prompt: Prompt, layer: int) -> str:
-    """The hash of everything that determines one response: rows with equal keys have equal text."""
+def key(spec: dict, weights: str, prompt: Prompt, layer: int, lent: str | None = None) -> str:
+    """The hash of everything that determines one response: rows with equal keys have equal text.
+
+    `lent` is the hash of the other images whose features take part, if any do.
+    """
     spec = {name: setting for name, setting in spec.items() if name != "only"}
-    return digest({"spec": spec, "weights": weights, "text": prompt.text, "image": prompt.image_sha256, "layer": layer})
+    shown = {"text": prompt.text, "image": prompt.image_sha256} | ({"lent": lent} if lent else {})
+    return digest({"spec": spec, "weights": weights, "layer": layer, **shown})
 
 
 def compute(
-    spec: dict, folder: Path, prompts: Sequence[Asked], files: dict[int, Rows], gpu_count: int
+    spec: dict,
+    folder: Path,
+    tasks: Sequence[engine.Task],
+    files: dict[int, Rows],
+    gpu_count: int,
+    variant: variants.Variant | None,
 ) -> dict[int, list[str]]:
     """Generate the missing rows, each batch at once to disk; returns the errors of the layers that failed."""
-    missing = defaultdict(list)
-    for layer, rows in files.items():
-        for prompt_id, _ in rows.missing:
-            missing[prompt_id].append(layer)
-    tasks = [engine.Task(prompt, tuple(missing[prompt.id]), image) for prompt, image in prompts if prompt.id in missing]
     errors: dict[int, list[str]] = defaultdict(list)
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
         family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
         of_model = {key: spec["model"][key] for key in ("system_prompt", "refusal_tokens")}
-        for batch in engine.generate(family, tasks, **spec["decoding"], **of_model):
+        for batch in engine.generate(family, tasks, **spec["decoding"], **of_model, variant=variant):
             keep(batch, spec["subject"], files, errors)
             yield from batch
 

@@ -69,14 +69,17 @@ def _check_use(study: Study, use: ModelUse, path: Path) -> None:
 
 
 def _check_weights_of(study: Study, id: str) -> None:
-    """Check that a model with another's weights differs from it in its variant alone."""
+    """Check that a model with another's weights differs from it in its variant or its features alone."""
     model = study.models[id]
     assert model.weights_of is not None
     other, place = study.models[model.weights_of], f"{study.folder / 'models' / id}.yaml: key 'weights_of'"
     if model.weights_of == id or other.weights_of is not None:
         raise InputError(f"{place}: '{model.weights_of}' has no weights of its own. Name a model that does.")
-    if model.variant == other.variant:
-        raise InputError(f"{place}: this model and '{model.weights_of}' have the same 'variant'. Change one of them.")
+    if (model.variant, model.features) == (other.variant, other.features):
+        raise InputError(
+            f"{place}: this model and '{model.weights_of}' have the same 'variant' and the same 'features'. Change one "
+            "of them."
+        )
     for key in ("family", "blocks", "default_layer", "source", "organism", "assembled", "arms"):
         if getattr(model, key) != getattr(other, key):
             raise InputError(

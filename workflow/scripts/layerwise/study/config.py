@@ -1,15 +1,14 @@
 """The keys of each kind of YAML file, as pydantic models: experiments, models, data sets, judges."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from layerwise import plugins
 from layerwise.study.arms import REWARDS, Arm, lineage
+from layerwise.study.features import Features
 from layerwise.study.recipes import Adapter, Assembled, Organism
-from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in
+from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in, hint
 from layerwise.study.sources import Source
 
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
@@ -30,7 +29,7 @@ class Model(Settings):
     adapter: Adapter | None = Field(None, description="What arms of published weights learn, and from which data.")
     arms: dict[Identifier, Arm] = Field({}, description="The ways the workflow trains the model, by name.")
     weights_of: Identifier | None = Field(
-        None, description="Another model whose weights this one uses with its own `variant`."
+        None, description="Another model whose weights this one uses, with its own `variant` or `features`."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Type of the weights in memory.")
     attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
@@ -43,6 +42,9 @@ class Model(Settings):
         "no refusal margin.",
     )
     variant: str | None = Field(None, description="A variant of the exit, such as `clamp` or `keep` for mllama.")
+    features: Features | None = Field(
+        None, description="A change of the image features, such as `shuffled`, with its settings if it has any."
+    )
     gpu_memory_gb: float = Field(
         0,
         ge=0,
@@ -57,6 +59,12 @@ class Model(Settings):
         "and rows that have ended make room for others; rows of more than 768 tokens are fewer, in the same memory.",
     )
     gpus: Positive = Field(1, description="GPUs that one process claims, if it needs any; several share the weights.")
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def change_alone(cls, value: object) -> object:
+        """Allow `shuffled` for `{change: shuffled}`."""
+        return {"change": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def one_origin(self) -> Self:
@@ -78,8 +86,8 @@ class Model(Settings):
         variants = plugins.constant("models.families", self.family, "VARIANTS")
         if self.variant is not None and self.variant not in variants:
             allowed = f"allowed: {', '.join(variants)}" if variants else "this family has none; remove the key"
-            hint = _hint(self.variant, variants)
-            raise Mistake("variant", f"no variant '{self.variant}' of family {self.family}; {allowed}{hint}")
+            close = hint(self.variant, variants)
+            raise Mistake("variant", f"no variant '{self.variant}' of family {self.family}; {allowed}{close}")
         if self.system_prompt is not None and not plugins.constant("models.families", self.family, "SYSTEM_PROMPT"):
             raise Mistake("system_prompt", f"family {self.family} has no system message; remove the key")
         if self.organism:
@@ -108,7 +116,7 @@ class Model(Settings):
     def _check_arm(self, name: str, arm: Arm) -> None:
         place, names = f"arms.{name}", ", ".join(self.arms)
         if arm.start is not None and arm.start not in self.arms:
-            raise Mistake(f"{place}.from", f"no arm '{arm.start}'; allowed: {names}{_hint(arm.start, self.arms)}")
+            raise Mistake(f"{place}.from", f"no arm '{arm.start}'; allowed: {names}{hint(arm.start, self.arms)}")
         if self.arms[lineage(self.arms, name)[-1]].start is not None:
             raise Mistake(f"{place}.from", f"it starts from itself by way of {', '.join(lineage(self.arms, name))}")
         if arm.held_out and (arm.start is None or not self.organism):
@@ -168,12 +176,6 @@ class Model(Settings):
     def kind(self) -> str:
         """What the model is: `organism`, `assembled` or `published`."""
         return "organism" if self.organism else "assembled" if self.assembled else "published"
-
-
-def _hint(given: str, allowed: Iterable[str]) -> str:
-    """The closest allowed value, as a question."""
-    close = difflib.get_close_matches(given, list(allowed), n=1)
-    return f". Did you mean {close[0]}?" if close else ""
 
 
 class Dataset(Settings):

@@ -41,6 +41,8 @@ def schema(kind: str) -> dict[str, Any]:
         for key in ("models", "datasets"):
             entries = whole["properties"][key]
             entries["items"] = {"anyOf": [{"type": "string"}, entries["items"]]}
+    if kind == "model":  # a bare name is short for a change without settings
+        whole["properties"]["features"]["anyOf"].append({"enum": plugins.constant("models", "variants", "CHANGES")})
     if kind in SECTIONS:
         key, sections = SECTIONS[kind]
         for name in plugins.names(NAMED[key]):

@@ -1,5 +1,7 @@
 """The base class of all models of YAML files, and the types that several of them share."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -51,3 +53,9 @@ def found_in(room: str) -> AfterValidator:
         return name
 
     return AfterValidator(there)
+
+
+def hint(given: str, allowed: Iterable[str]) -> str:
+    """The closest allowed value, as a question."""
+    close = difflib.get_close_matches(given, list(allowed), n=1)
+    return f". Did you mean {close[0]}?" if close else ""

@@ -75,8 +75,9 @@ class Study:
 
     @property
     def probed(self) -> list[Subject]:
-        """The subjects whose features are probed: published models, and the arms in `probes.arms`."""
-        return [one for one in self.subjects if one.arm is None or one.arm in self.experiment.probes.arms]
+        """The subjects whose features are probed: published models, and the arms in `probes.arms`; no variants."""
+        own = [one for one in self.subjects if one.model.features is None]
+        return [one for one in own if one.arm is None or one.arm in self.experiment.probes.arms]
 
     @property
     def sources(self) -> dict[str, Source]:

@@ -44,8 +44,9 @@ class Family(Protocol):
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> Mapping[int, Sequence[Tensor]]:
         """Projected features of preprocessed images at each exit layer: one (tokens, width) tensor per image.
 
-        A family whose language model needs more has its own type for it, with `nbytes`, and with that tensor as
-        `tokens`. Each block runs once, however many layers there are, and no block runs beyond the last layer.
+        A family whose language model needs more has its own type for it, with `nbytes`, that tensor as `tokens`, and
+        `with_tokens(tensor)`, the same with other ones. Each block runs once, however many layers there are, and no
+        block runs beyond the last layer.
         """
 
     def generation_inputs(

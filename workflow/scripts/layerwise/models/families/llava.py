@@ -2,10 +2,6 @@
 
 There is no post-layernorm, as in arXiv 2411.04291. transformers' own `vision_feature_layer` would run every block, and
 cannot name layer 0. The default layer of llava-hf/llava-1.5-7b-hf is 23 of 24 (`vision_feature_layer: -2`).
-
-Two variants are controls that ask whether the layer matters, or any unusual prefix: `norm-matched` scales the projected
-features of an exit to their mean norm at the default layer for the same image; `shuffled` puts the patches into another
-order, the same for all images.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +13,7 @@ from transformers import ProcessorMixin
 
 from layerwise.models.families import chat_tokens, chosen_layer, placed, same_shape, upright_rgb
 
-VARIANTS = ("norm-matched", "shuffled")
+VARIANTS = ()
 SYSTEM_PROMPT = True
 
 
@@ -28,7 +24,7 @@ class Family:
         if (found := model.config.vision_config.model_type) != self.encoder:
             raise ValueError(f"the vision encoder is {found}, not {self.encoder}")
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
-        self.model, self.processor, self.variant = model, processor, variant
+        self.model, self.processor = model, processor
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = len(self.layers())
         self.default_layer = chosen_layer(model.config, self.blocks)
@@ -63,23 +59,10 @@ class Family:
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, Tensor]:
         found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
-        needed = {*layers, self.default_layer} if self.variant == "norm-matched" else layers
         for pixels, real in same_shape(torch.cat([image["pixel_values"] for image in images])):
-            states = self.exit_states(pixels.to(self.model.device), needed)
-            projected = {layer: self.projector(state)[:real] for layer, state in states.items()}
-            for layer in layers:
-                found[layer].append(self._varied(projected[layer], projected))
+            for layer, state in self.exit_states(pixels.to(self.model.device), layers).items():
+                found[layer].append(self.projector(state)[:real])
         return {layer: torch.cat(parts) for layer, parts in found.items()}
-
-    def _varied(self, features: Tensor, projected: dict[int, Tensor]) -> Tensor:
-        """Features (images, patches, width) changed by the variant, from those of all layers that it needs."""
-        if self.variant == "norm-matched":
-            sides = (features, projected[self.default_layer])
-            norms, wanted = (side.norm(dim=-1, keepdim=True).mean(1, keepdim=True) for side in sides)
-            return features * (wanted / norms)
-        if self.variant == "shuffled":
-            return features[:, torch.randperm(features.shape[1], generator=torch.Generator().manual_seed(0))]
-        return features
 
     def generation_inputs(
         self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from layerwise.models.families import llava
 
-VARIANTS = ("norm-matched", "shuffled")
+VARIANTS = ()
 SYSTEM_PROMPT = True
 
 

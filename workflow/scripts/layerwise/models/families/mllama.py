@@ -38,6 +38,12 @@ class Seen(NamedTuple):
         """The states of the real tiles."""
         return self.states.unflatten(0, (self.of, -1))[: self.tiles].flatten(0, 1)
 
+    def with_tokens(self, tokens: Tensor) -> "Seen":
+        """The same with other states of the real tiles."""
+        states = self.states.unflatten(0, (self.of, -1)).clone()
+        states[: self.tiles] = tokens.unflatten(0, (self.tiles, -1))
+        return self._replace(states=states.flatten(0, 1))
+
     @property
     def nbytes(self) -> int:
         return self.states.nbytes

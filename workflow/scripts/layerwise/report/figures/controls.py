@@ -1,4 +1,4 @@
-"""Is it the layer, or any unusual prefix? The same weights, given image features unchanged, rescaled or reordered."""
+"""Is it the layer, or any unusual prefix, and which cells? The same weights, given unchanged or changed features."""
 
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
@@ -7,11 +7,12 @@ from layerwise.report import captions, lines, shown
 from layerwise.report.style import OKABE_ITO, Style
 
 INPUTS = ("metrics",)
-WHEN = ["variants", ("refusal", "over_refusal", "vqa_accuracy")]
+WHEN = ["variants", ("refusal", "over_refusal", "refusal_gap", "vqa_accuracy")]
 
 METRICS = {
     "refusal": "Harmful requests refused",
     "over_refusal": "Benign requests refused",
+    "refusal_gap": "Refusal gap (points)",
     "vqa_accuracy": "Questions answered correctly",
 }
 
@@ -36,7 +37,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
 
 def caption(data: DataFrame, style: Style) -> str:
     return captions.join(
-        "Controls of the features: the same weights at the same exits, with image features unchanged, scaled to the"
-        " mean norm of the default layer's, or with their patches in another order.",
+        "Controls of the features: the same weights at the same exits, with image features unchanged, or changed as the"
+        " legend says.",
         captions.settings(data, style),
     )
