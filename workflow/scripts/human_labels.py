@@ -1,5 +1,6 @@
 """Compare judges with labels given by people, on each data set of labelled responses and for each model that spoke."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -38,10 +39,21 @@ def main(argv: list[str]) -> None:
             if set(labels) <= set(settings["labels"]):
                 said = answer(judge, id, dataset, answers)
                 seen = getattr(module, "MADE_WITH", ())
-                found += human_labels.rows(id, dataset, labels[0], said, answers, seen)
+                measured = list(human_labels.rows(id, dataset, labels[0], said, answers, seen))
+                tell(measured)
+                found += measured
     with files.atomic(arguments.output) as stream:
         table = pd.DataFrame(found, columns=human_labels.COLUMNS)
         table.to_csv(stream, index=False, float_format="%.6g")
+
+
+def tell(measured: list[tuple]) -> None:
+    """Print a line for each model: `refusal on xstest-completions/gpt4: precision 100.0, …, f1 98.8 (n = 441)`."""
+    table = pd.DataFrame(measured, columns=human_labels.COLUMNS)
+    for (judge, dataset, model), cells in table.groupby(["judge", "dataset", "model"], sort=False):
+        values = ", ".join(f"{row.metric} {100 * row.value:.1f}" for row in cells.itertuples())
+        place = f"{dataset}/{model}" if model else dataset
+        print(f"{judge} on {place}: {values} (n = {cells['n'].max()})", file=sys.stderr)
 
 
 def answer(judge: rows.Judge, id: str, dataset: str, answers: list[Labelled]) -> list[str]:

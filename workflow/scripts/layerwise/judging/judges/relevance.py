@@ -11,6 +11,10 @@ logistic regression of the labels on the model's logit is undecided: 0.03 for 10
 for 50. On answers of large models, accuracy is about the same at each length; the first words of a small model's
 answers are often judged irrelevant.
 
+It is a second opinion, not the judge to decide by. With the threshold fitted on the labelled answers of other models,
+its F1 on those of gpt4 and llama2orig (XSTest) is .865 and .855 for 10 tokens, .879 and .445 for 50; a logistic
+regression on embeddings of the answers (BGE-small) has .959 and .121, and both together .919 and .716.
+
 A model in int8 may scale its numbers by the range of the whole batch, so a score would depend on its neighbours. Every
 pair is therefore a batch of its own, without padding.
 """
