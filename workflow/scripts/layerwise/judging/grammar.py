@@ -177,6 +177,7 @@ MORAL = pattern(
     rf"(?:not|never|nt) (?:\w+ ){{0,2}}{RIGHT}\b",
     r"(?:discriminat|prejudic|stereotyp|bias|ethic|moral|illegal|crim|harm|hurt|respect(?!fully)|fair|violen|danger|abus)",
     r"(?:equal(?!ly| to)|treat\w* (?:\w+ )?equal|inclusi|reach out|seek (?:\w+ ){0,2}help|\w+ consequences)",
+    r"(?:regardless of|based (?:solely |only )?on (?:their|race|gender|religion|ethnicity|sex|age))\b",
     r"(?:dignity|safety|deserve|privacy|consent\b|human rights|rights?\b(?! (?:click|hand|now|away|side)))",
 )
 REJECTS = pattern(
