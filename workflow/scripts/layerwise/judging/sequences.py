@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
-from layerwise.judging.weights import Checkpoint
+from layerwise.judging.weights import LOCAL, Checkpoint
 from layerwise.study.settings import Mistake, Positive, Settings
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ class Sequences:
 
         self.reading = reading
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **LOCAL)
             model, missing = AutoModelForSequenceClassification.from_pretrained(
                 checkpoint.folder,
                 dtype=getattr(torch, reading.dtype),
-                local_files_only=True,
                 use_safetensors=True,
                 output_loading_info=True,
+                **LOCAL,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(

@@ -1,7 +1,8 @@
 """Checkpoints of judges: where they are, and whether their bytes are the right ones.
 
 The receipt of its download names a published checkpoint; a checkpoint trained here lies in a folder with a `SHA256SUMS`
-file in the format of sha256sum. A pickle can run arbitrary code when it is opened, so it is opened only after `verify`.
+file in the format of sha256sum. A pickle can run code when it is opened, and a repository can hold code for its model:
+`check_pickle` accepts only what is plain values and tensors, and `LOCAL` refuses the repository's code.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from layerwise.errors import InputError
 from layerwise.files import atomic, digest, file_digest
 
 SUMS = "SHA256SUMS"
+# For transformers' `from_pretrained`: no network, and no code out of the repository, not even after a question.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ class Checkpoint:
             path = self.folder / name
             if not path.is_file() or file_digest(path) != expected:
                 raise InputError(f"checksum mismatch: {path}. Delete its folder, then run again.")
+
+
+def check_pickle(path: Path) -> None:
+    """Raise InputError unless a checkpoint in torch's format holds plain values and tensors alone.
+
+    Opening it then runs nothing, whoever opens it.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        torch.load(path, map_location="meta", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+        reason = next((line for line in str(error).splitlines() if "WeightsUnpickler error" in line), str(error))
+        raise InputError(
+            f"the checkpoint {path} is not opened: it is damaged, or holds more than weights and could run code "
+            f"({reason[:200]}). Take it from its official home."
+        ) from error
 
 
 def find_checkpoint(weights: Path) -> Checkpoint:

@@ -4,6 +4,7 @@ A file may inherit from a neighbour with `inherits: <id>`; if both have a value,
 """
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,9 +98,18 @@ def _mapping(path: Path) -> dict:
         raise InputError(
             f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}). Correct that line."
         ) from error
+    except RecursionError as error:
+        raise InputError(f"{path}: values are nested too deeply. Correct that.") from error
     if not isinstance(values, dict):
         given = "empty" if values is None else f"a {type(values).__name__}"
         raise InputError(f"{path}: the file is {given}; it must hold keys and values (config/README.md lists them).")
+    try:
+        json.dumps(values, ensure_ascii=False, default=str).encode()
+    except (UnicodeEncodeError, ValueError) as error:
+        raise InputError(
+            f"{path}: a text holds half a character, or a value holds itself ({error}). Write the character itself, "
+            "without an escape such as \\ud83d."
+        ) from error
     return values
 
 

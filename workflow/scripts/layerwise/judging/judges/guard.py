@@ -22,7 +22,7 @@ from pydantic import Field, field_validator, model_validator
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
 from layerwise.judging.judges import Measure
-from layerwise.judging.weights import Checkpoint, find_checkpoint
+from layerwise.judging.weights import LOCAL, Checkpoint, find_checkpoint
 from layerwise.records import Prompt, Response
 from layerwise.study.settings import Mistake, Positive, Settings, Share, Whole
 
@@ -247,9 +247,9 @@ def load(checkpoint: Checkpoint, dtype: str) -> "tuple[PreTrainedModel, PreTrain
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **LOCAL)
         model = AutoModelForCausalLM.from_pretrained(
-            checkpoint.folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+            checkpoint.folder, dtype=getattr(torch, dtype), use_safetensors=True, **LOCAL
         )
     except (OSError, ValueError) as error:
         raise InputError(f"judge 'guard': the checkpoint {checkpoint.folder} cannot be loaded: {error}") from error

@@ -19,7 +19,7 @@ from pydantic import Field
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
 from layerwise.judging.judges import Measure
-from layerwise.judging.weights import Checkpoint, find_checkpoint
+from layerwise.judging.weights import Checkpoint, check_pickle, find_checkpoint
 from layerwise.records import Prompt, Response
 from layerwise.study.settings import Positive, Settings, Share, Whole
 
@@ -103,12 +103,16 @@ class Judge:
 
 
 def load(checkpoint: Checkpoint, base: Checkpoint | None = None) -> "Detoxify":
-    """A checkpoint's `detoxify.Detoxify`, opened only if the checksum is right, on the first GPU or the CPU."""
+    """A checkpoint's `detoxify.Detoxify`, on the first GPU or the CPU; opened only if its checksum is right.
+
+    Raises InputError for a checkpoint that would run code.
+    """
     checkpoint.verify()
     import torch
     from detoxify import Detoxify
 
     path = checkpoint.file(".ckpt").resolve()
+    check_pickle(path)  # Detoxify would run what is in it
     with tempfile.TemporaryDirectory() as scratch:
         folder = path.parent
         if base is not None:

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from layerwise.errors import InputError
+from layerwise.models.processors import LOCAL
 
 PART = "language"
 FAMILIES = ("llava", "llava_dinov2")
@@ -14,7 +15,7 @@ FAMILIES = ("llava", "llava_dinov2")
 
 def load(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The model in float32 and its tokenizer. Raises InputError for a file that holds no model transformers reads."""
-    where = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, "local_files_only": True}
+    where = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name, **LOCAL}
     try:
         quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**where, padding_side="left")
