@@ -139,6 +139,14 @@ def check_odd_picture(family: Family, name: str) -> None:
             family.model.generate(**given, max_new_tokens=1, do_sample=False)
 
 
+def check_tokens(family: Family, image: Image.Image) -> None:
+    """A prompt with an image has the tokens that the processor of transformers gives it."""
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "w1 w2 ?"}]}]
+    rendered = family.processor.apply_chat_template(chat, add_generation_prompt=True)
+    stock = family.processor(images=image, text=rendered, add_special_tokens=False).input_ids[0]
+    assert family.encode("w1 w2 ?", family.preprocess(image)) == stock
+
+
 def runs_of_blocks(family: Family, blocks: Iterable[torch.nn.Module], images: Sequence[dict], layers: list) -> list:
     """Which of the blocks run, in order and by number, when these features are asked for."""
     runs = []

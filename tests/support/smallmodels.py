@@ -4,6 +4,7 @@ Random weights of the usual scale make an image a whisper: the same answer to ev
 So the weights are drawn wide enough that the answers depend on the image; the tests hold that they do.
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -29,6 +30,9 @@ from transformers import (
     LlavaNextForConditionalGeneration,
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessorPil,
     LlavaProcessor,
     MllamaConfig,
     MllamaForConditionalGeneration,
@@ -43,6 +47,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     ProcessorMixin,
+    Qwen2Config,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
     RobertaConfig,
     RobertaForSequenceClassification,
     SiglipImageProcessorPil,
@@ -106,7 +114,7 @@ def clip(width: int = 32, blocks: int = 4, size: int = 40) -> CLIPVisionConfig:
 def save(
     kind: type[PreTrainedModel],
     config: PreTrainedConfig,
-    processor: ProcessorMixin,
+    processor: "ProcessorMixin | Parts",
     folder: Path,
     seed: int,
     end: float = 1.0,
@@ -184,6 +192,90 @@ def save_llava_next(folder: Path, seed: int = 0) -> Path:
         chat_template=CHAT,
     )
     return save(LlavaNextForConditionalGeneration, config, processor, folder, seed)
+
+
+class Parts:
+    """A processor with a part for videos, as the hub has them: a file for each part, and none of that part."""
+
+    def __init__(
+        self, image_processor: ProcessorMixin, tokenizer: PreTrainedTokenizerFast, template: str, **settings: object
+    ) -> None:
+        self.image_processor, self.tokenizer, self.template = image_processor, tokenizer, template
+        self.settings = settings
+
+    def save_pretrained(self, folder: Path) -> None:
+        self.image_processor.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        (folder / "processor_config.json").write_text(json.dumps(self.settings))
+        (folder / "chat_template.json").write_text(json.dumps({"chat_template": self.template}))
+
+
+def save_llava_onevision(folder: Path, seed: int = 0) -> Path:
+    """A LLaVA-OneVision checkpoint: tiles of 24 px and 36 patches, up to 4 x 4 of them, at most 9 kept, 4 blocks."""
+    grids = [[24 * height, 24 * width] for height in range(1, 5) for width in range(1, 5)]
+    vision = SiglipVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=24,
+        patch_size=4,
+        vision_use_head=False,
+    )
+    config = LlavaOnevisionConfig(
+        vision_config=vision,
+        text_config=Qwen2Config(**text_shapes(), num_key_value_heads=2),
+        image_token_index=3,
+        image_grid_pinpoints=grids,
+    )
+    processor = Parts(
+        LlavaOnevisionImageProcessorPil(size={"height": 24, "width": 24}, image_grid_pinpoints=grids),
+        tokenizer(),
+        CHAT,
+        processor_class="LlavaOnevisionProcessor",
+        num_image_tokens=36,
+        vision_feature_select_strategy="full",
+    )
+    return save(LlavaOnevisionForConditionalGeneration, config, processor, folder, seed)
+
+
+def save_qwen2_vl(folder: Path, seed: int = 0) -> Path:
+    """A Qwen2-VL checkpoint: patches of 4 px, merged 2 x 2, of images of any size, 4 blocks."""
+    vision = {
+        "depth": 4,
+        "embed_dim": 32,
+        "hidden_size": 48,
+        "num_heads": 4,
+        "mlp_ratio": 2,
+        "patch_size": 4,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+    }
+    more_special = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>")
+    start, image, end, video = range(len(WORDS), len(WORDS) + len(more_special))
+    text = {
+        **text_shapes(),
+        "vocab_size": len(WORDS) + len(more_special),
+        "num_key_value_heads": 2,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 2, 3]},
+    }
+    config = Qwen2VLConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    processor = Parts(
+        Qwen2VLImageProcessorPil(
+            patch_size=4, merge_size=2, temporal_patch_size=2, size={"shortest_edge": 256, "longest_edge": 2048}
+        ),
+        tokenizer(*more_special),
+        CHAT.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+        processor_class="Qwen2VLProcessor",
+    )
+    return save(Qwen2VLForConditionalGeneration, config, processor, folder, seed)
 
 
 def save_mllama(folder: Path, seed: int = 0) -> Path:

@@ -75,8 +75,6 @@ def test_odd_images_are_taken_for_what_they_show(family, name):
 
 def test_tokens_are_those_of_the_processor(family):
     image = models.picture(1, SIZES[1])
-    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "w1 ?"}]}]
-    rendered = family.processor.apply_chat_template(chat, add_generation_prompt=True)
-    stock = family.processor(images=image, text=rendered, add_special_tokens=False).input_ids[0]
-    assert family.encode("w1 ?", family.preprocess(image)) == stock
-    assert family.encode("w1 ?", family.preprocess(Image.new("RGB", (24, 24)))) != stock
+    models.check_tokens(family, image)
+    others = family.encode("w1 w2 ?", family.preprocess(Image.new("RGB", (24, 24))))
+    assert family.encode("w1 w2 ?", family.preprocess(image)) != others

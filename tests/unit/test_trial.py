@@ -17,7 +17,9 @@ PROCESSOR, TEMPLATE, TOKENIZER = "processor_config.json", "chat_template.jinja",
 SAVE = {
     "llava": smallmodels.save_llava,
     "llava_next": smallmodels.save_llava_next,
+    "llava_onevision": smallmodels.save_llava_onevision,
     "idefics3": smallmodels.save_idefics3,
+    "qwen2_vl": smallmodels.save_qwen2_vl,
     "paligemma": smallmodels.save_paligemma,
 }
 
@@ -41,7 +43,7 @@ def copy(saved, tmp_path):
 
 
 def load(folder, family="llava", **settings):
-    default = BLOCKS - 1 if family.startswith("llava") else BLOCKS
+    default = BLOCKS - 1 if family in ("llava", "llava_next") else BLOCKS
     return checkpoints.load_model(folder, models.settings(BLOCKS, family, default_layer=default) | settings)
 
 
@@ -83,6 +85,7 @@ def template_with_tokenizer(folder):
         ("llava", old_llava, "'patch_size' open; it is 8"),
         ("llava", template_with_tokenizer, "'chat_template' open; it is the tokenizer's"),
         ("llava_next", {"patch_size": None, "num_additional_image_tokens": None}, "'patch_size' open; it is 8"),
+        ("llava_onevision", {"num_image_tokens": None}, "'num_image_tokens' open; it is 36"),
         ("idefics3", {"image_seq_len": None}, "'image_seq_len' open; it is 4"),
         ("paligemma", {"image_processor.image_seq_length": None}, "'image_seq_length' open; it is 16"),
     ],

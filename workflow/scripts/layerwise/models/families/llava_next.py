@@ -21,11 +21,15 @@ class Family(llava.Family):
         sizes = torch.cat([image["image_sizes"] for image in images])
         by_tile = super().features([{"pixel_values": tile} for tile in tiles], layers)
         return {
-            layer: self.model.pack_image_features(
-                features.split([len(tile) for tile in tiles]),
-                sizes,
-                vision_feature_select_strategy=self.model.config.vision_feature_select_strategy,
-                image_newline=self.model.model.image_newline,
-            )[0]
+            layer: self.packed(features.split([len(tile) for tile in tiles]), sizes)
             for layer, features in by_tile.items()
         }
+
+    def packed(self, features: Sequence[Tensor], sizes: Tensor) -> list[Tensor]:
+        """The features of each image (tokens, width), from those of its tiles (tiles, patches, width)."""
+        return self.model.pack_image_features(
+            features,
+            sizes,
+            vision_feature_select_strategy=self.model.config.vision_feature_select_strategy,
+            image_newline=self.model.model.image_newline,
+        )[0]
