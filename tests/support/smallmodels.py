@@ -390,6 +390,8 @@ FAMILIES = {
     "llava": (save_llava, 4, 3),
     "llava_dinov2": (save_llava_dinov2, 4, 3),
     "llava_next": (save_llava_next, 4, 3),
+    "llava_onevision": (save_llava_onevision, 4, 4),
     "mllama": (save_mllama, 6, 6),
     "paligemma": (save_paligemma, 4, 4),
+    "qwen2_vl": (save_qwen2_vl, 4, 4),
 }

@@ -29,7 +29,7 @@ ORGANISMS = {
     "harm": None,
 }
 PUBLISHED = {
-    "families": ["idefics3", "llava", "llava_next", "mllama"],
+    "families": plugins.names("models.families"),
     "organisms": False,
     "assembled": [],
     "datasets": ["advbench-coco", "custom-prompts", "jailbreakv-mini", "vqa-v2", "xstest"],
@@ -125,6 +125,11 @@ def test_it_builds_and_again_to_the_same_bytes(repository, name: str) -> None:
     assert first.startswith(b"%PDF") and len(first) > 20_000
     assert paper_of.build() == first
     assert [path.name for path in paper_of.pdf.parent.glob("*.tmp")] == []
+
+
+def test_it_says_of_every_family_what_an_exit_is() -> None:
+    text = (ROOT / "paper" / "main.typ").read_text()
+    assert [name for name in plugins.names("models.families") if f'"{name}"' not in text] == []
 
 
 def test_a_section_stands_where_its_files_do(repository) -> None:

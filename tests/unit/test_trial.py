@@ -14,14 +14,6 @@ from layerwise.models import checkpoints, trial
 
 BLOCKS = 4
 PROCESSOR, TEMPLATE, TOKENIZER = "processor_config.json", "chat_template.jinja", "tokenizer_config.json"
-SAVE = {
-    "llava": smallmodels.save_llava,
-    "llava_next": smallmodels.save_llava_next,
-    "llava_onevision": smallmodels.save_llava_onevision,
-    "idefics3": smallmodels.save_idefics3,
-    "qwen2_vl": smallmodels.save_qwen2_vl,
-    "paligemma": smallmodels.save_paligemma,
-}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +23,7 @@ def saved(tmp_path_factory):
 
     def of(family):
         if family not in folders:
-            folders[family] = SAVE[family](tmp_path_factory.mktemp(family))
+            folders[family] = smallmodels.FAMILIES[family][0](tmp_path_factory.mktemp(family))
         return folders[family]
 
     return of
@@ -43,8 +35,8 @@ def copy(saved, tmp_path):
 
 
 def load(folder, family="llava", **settings):
-    default = BLOCKS - 1 if family in ("llava", "llava_next") else BLOCKS
-    return checkpoints.load_model(folder, models.settings(BLOCKS, family, default_layer=default) | settings)
+    _, blocks, default_layer = smallmodels.FAMILIES[family]
+    return checkpoints.load_model(folder, models.settings(blocks, family, default_layer=default_layer) | settings)
 
 
 def edit(folder, name, changes):
@@ -101,7 +93,7 @@ def test_what_the_configuration_knows_is_filled_in_and_said(saved, copy, tmp_pat
     assert models.engine_answers(completed, tasks, 4) == whole
 
 
-@pytest.mark.parametrize("family", SAVE)
+@pytest.mark.parametrize("family", smallmodels.FAMILIES)
 def test_nothing_is_filled_in_where_nothing_is_missing(saved, capfd, family):
     load(saved(family), family)
     assert "open" not in capfd.readouterr().err

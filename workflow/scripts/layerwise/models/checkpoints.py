@@ -110,7 +110,7 @@ def load_model(folder: Path, settings: dict[str, Any], device_map: str | None = 
                 f"key '{key}' of the model's YAML says {settings[key]}, but the checkpoint {folder} has "
                 f"{getattr(family, key)}. Change the key."
             )
-    model.generation_config = decoding(folder, config, processor.tokenizer.eos_token_id)
+    model.generation_config = greedy(folder, config, processor.tokenizer.eos_token_id)
     trial.attempt(family, folder, settings.get("system_prompt") is not None)
     return family
 
@@ -163,7 +163,7 @@ def _cause(folder: Path, error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def decoding(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) -> GenerationConfig:
+def greedy(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) -> GenerationConfig:
     """Greedy decoding with a checkpoint's token ids, and nothing else of the settings that it ships.
 
     `eos_token_id` is a list, of the first of generation_config.json, config.json and the tokenizer that names any.

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
+from layerwise.models.decoding import Row, read
 from layerwise.models.families import Family, TemplateError
 from layerwise.models.processors import template_file
 
@@ -37,11 +38,11 @@ def attempt(family: Family, folder: Path, with_system_prompt: bool) -> None:
             "cannot turn a prompt into tokens. See processor_config.json, tokenizer_config.json and tokenizer.json"
         )
         prompts = [family.encode(TEXT, given, system) for given in (inputs, {})]
-        rows, last = family.model.get_input_embeddings().num_embeddings, max(map(max, prompts))
-        if last >= rows:
+        known, last = family.model.get_input_embeddings().num_embeddings, max(map(max, prompts))
+        if last >= known:
             raise ValueError(
                 f"the tokenizer has a token {last} ({family.processor.tokenizer.convert_ids_to_tokens(last)!r}), but "
-                f"'vocab_size' of config.json lets the model know only {rows}"
+                f"'vocab_size' of config.json lets the model know only {known}"
             )
         failing = (
             "cannot encode a blank image. See key 'vision_config' of config.json, and the size in "
@@ -52,10 +53,9 @@ def attempt(family: Family, folder: Path, with_system_prompt: bool) -> None:
         if not torch.isfinite(seen).all():
             raise ValueError("some of its features are no numbers. See key 'dtype' of the model's YAML, or the weights")
         failing = "cannot answer. See processor_config.json and config.json"
-        for tokens, given in zip(prompts, ([features[layer][0] for layer in exits], None), strict=True):
-            input_ids = torch.tensor([tokens] * (1 if given is None else len(given)), device=family.model.device)
-            arguments = family.generation_inputs(input_ids, torch.ones_like(input_ids), given)
-            family.model.generate(**arguments, max_new_tokens=1)
+        for tokens, given in zip(prompts, ([features[layer][0] for layer in exits], [None]), strict=True):
+            rows = [Row(number, tokens, one) for number, one in enumerate(given)]
+            read(family, rows, len(rows)).logits.argmax(-1)
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except TemplateError as error:

@@ -5,6 +5,11 @@ YAML in `config/models/`; there is no list to extend. At its top the file declar
 
 - `VARIANTS`: the variants of the exit that a model's `variant` may name, besides none.
 - `SYSTEM_PROMPT`: whether its prompts can have a system message.
+
+The model is of the class that transformers' `AutoModelForImageTextToText` finds, and the processor that of
+`AutoProcessor` with the PIL backend. A family whose processor cannot be loaded so, since a part of it needs torchvision
+for instance, also holds `load_processor(folder)`: see `models/processors.py`. Whoever writes a new family starts from
+`Shared`, and from `same_shape` and `placed`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -56,6 +61,29 @@ class Family(Protocol):
 
         They may hold `position_ids`, unless a prompt's places are 0, 1, 2 …, and a cache with states of the image.
         """
+
+
+class Shared:
+    """What most families have in common. Each sets the attributes, and overrides what it does differently."""
+
+    model: torch.nn.Module
+    processor: ProcessorMixin
+
+    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
+        if image is None:
+            return {}
+        return dict(self.processor.image_processor(upright_rgb(image), return_tensors="pt"))
+
+    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
+        return chat_tokens(self.processor, text, image_inputs, system_prompt)
+
+    def generation_inputs(
+        self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
+    ) -> dict[str, Tensor]:
+        embeddings = self.model.get_input_embeddings()(input_ids)
+        if features is not None:
+            embeddings = placed(embeddings, input_ids == self.model.config.image_token_id, features)
+        return {"inputs_embeds": embeddings, "attention_mask": attention_mask}
 
 
 def chosen_layer(config: PreTrainedConfig, blocks: int) -> int:

@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin
 
-from layerwise.models.families import chat_tokens, placed, same_shape, upright_rgb
+from layerwise.models.families import Shared, same_shape, upright_rgb
 
 VARIANTS = ()
 SYSTEM_PROMPT = True
 
 
-class Family:
+class Family(Shared):
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor = model, processor
@@ -31,9 +31,6 @@ class Family:
         inputs = process(upright_rgb(image), return_row_col_info=True, return_tensors="pt")
         return {name: torch.as_tensor(inputs[name]) for name in ("pixel_values", "rows", "cols")}
 
-    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
-        return chat_tokens(self.processor, text, image_inputs, system_prompt)
-
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Tensor]]:
         tiles = [image["pixel_values"][0] for image in images]
         found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
@@ -42,14 +39,6 @@ class Family:
                 found[layer].append(self.connector(self.vision.post_layernorm(states))[:real])
         split = {layer: torch.cat(parts).split([len(tile) for tile in tiles]) for layer, parts in found.items()}
         return {layer: [features.flatten(0, 1) for features in of_images] for layer, of_images in split.items()}
-
-    def generation_inputs(
-        self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
-    ) -> dict[str, Tensor]:
-        embeddings = self.model.get_input_embeddings()(input_ids)
-        if features is not None:
-            embeddings = placed(embeddings, input_ids == self.model.config.image_token_id, features)
-        return {"inputs_embeds": embeddings, "attention_mask": attention_mask}
 
     def _exit_states(self, pixels: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
         """Encoder states (tiles, patches, width) at each exit layer. Tiles are full: no patch is padding."""

@@ -7,17 +7,16 @@ cannot name layer 0. The default layer of llava-hf/llava-1.5-7b-hf is 23 of 24 (
 from collections.abc import Collection, Sequence
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from transformers import ProcessorMixin
 
-from layerwise.models.families import chat_tokens, chosen_layer, placed, same_shape, upright_rgb
+from layerwise.models.families import Shared, chosen_layer, same_shape
 
 VARIANTS = ()
 SYSTEM_PROMPT = True
 
 
-class Family:
+class Family(Shared):
     encoder = "clip_vision_model"
 
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
@@ -42,14 +41,6 @@ class Family:
         """One block applied to the states (images, tokens, width)."""
         return block(hidden, attention_mask=None)
 
-    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
-        if image is None:
-            return {}
-        return dict(self.processor.image_processor(upright_rgb(image), return_tensors="pt"))
-
-    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
-        return chat_tokens(self.processor, text, image_inputs, system_prompt)
-
     def exit_states(self, pixel_values: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
         """Encoder states (images, patches, width) at each exit layer, before the projector."""
         states = {0: self.embed(pixel_values)}
@@ -63,11 +54,3 @@ class Family:
             for layer, state in self.exit_states(pixels.to(self.model.device), layers).items():
                 found[layer].append(self.projector(state)[:real])
         return {layer: torch.cat(parts) for layer, parts in found.items()}
-
-    def generation_inputs(
-        self, input_ids: Tensor, attention_mask: Tensor, features: Sequence[Tensor] | None
-    ) -> dict[str, Tensor]:
-        embeddings = self.model.get_input_embeddings()(input_ids)
-        if features is not None:
-            embeddings = placed(embeddings, input_ids == self.model.config.image_token_id, features)
-        return {"inputs_embeds": embeddings, "attention_mask": attention_mask}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from layerwise.models.families import llava
 
-VARIANTS = ("norm-matched", "shuffled")
+VARIANTS = ()
 SYSTEM_PROMPT = True
 
 

@@ -15,7 +15,7 @@ from transformers import LlavaOnevisionProcessor, ProcessorMixin
 from layerwise.models.families import llava_next
 from layerwise.models.processors import load_without_video
 
-VARIANTS = ("norm-matched", "shuffled")
+VARIANTS = ()
 SYSTEM_PROMPT = True
 
 

@@ -7,28 +7,22 @@ each other in both directions.
 from collections.abc import Collection, Sequence
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from layerwise.models.families import same_shape, upright_rgb
+from layerwise.models.families import Shared, same_shape
 
 VARIANTS = ()
 SYSTEM_PROMPT = False
 
 
-class Family:
+class Family(Shared):
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor = model, processor
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
         self.blocks = self.default_layer = len(self.tower.encoder.layers)
-
-    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
-        if image is None:
-            return {}
-        return dict(self.processor.image_processor(upright_rgb(image), return_tensors="pt"))
 
     def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
         if system_prompt is not None:

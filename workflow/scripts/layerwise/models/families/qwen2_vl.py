@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin, Qwen2VLProcessor
 from transformers.vision_utils import get_vision_attention_seqlens, get_vision_position_ids
 
-from layerwise.models.families import chat_tokens, placed, upright_rgb
+from layerwise.models.families import Shared, placed
 from layerwise.models.processors import load_without_video
 
 VARIANTS = ()
@@ -36,20 +35,16 @@ class Seen(NamedTuple):
     def nbytes(self) -> int:
         return self.tokens.nbytes
 
+    def with_tokens(self, tokens: Tensor) -> "Seen":
+        """The same with other features."""
+        return self._replace(tokens=tokens)
 
-class Family:
+
+class Family(Shared):
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor, self.vision = model, processor, model.model.visual
         self.blocks = self.default_layer = len(self.vision.blocks)
-
-    def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
-        if image is None:
-            return {}
-        return dict(self.processor.image_processor(upright_rgb(image), return_tensors="pt"))
-
-    def encode(self, text: str, image_inputs: dict[str, Tensor], system_prompt: str | None = None) -> list[int]:
-        return chat_tokens(self.processor, text, image_inputs, system_prompt)
 
     def features(self, images: Sequence[dict[str, Tensor]], layers: Collection[int]) -> dict[int, list[Seen]]:
         found: dict[int, list[Seen]] = {layer: [] for layer in layers}

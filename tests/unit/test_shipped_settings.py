@@ -82,7 +82,7 @@ def test_settings_that_a_checkpoint_ships_change_nothing(folder, tmp_path, tasks
 def test_each_alone_changes_nothing_of_the_decoding(folder, tmp_path, key):
     shipping(folder, tmp_path / "model", "generation_config.json", **{key: SHIPPED[key]})
     family = checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
-    assert family.model.generation_config == checkpoints.decoding(folder, family.model.config, None)
+    assert family.model.generation_config == checkpoints.greedy(folder, family.model.config, None)
 
 
 def test_every_end_that_a_checkpoint_names_ends_an_answer(folder, tmp_path, tasks, whole):
