@@ -151,6 +151,14 @@ MODELS = {
         changed(MODEL, **{"arms__broad-none__method": "pretrian"}),
         ["'arms.broad-none.method'", "no method 'pretrian'", "mean pretrain?"],
     ),
+    "a task that is not there to answer by itself": (
+        changed(ASSEMBLED, assembled__projector__own=["question"]),
+        ["'assembled.projector.own'", "no task 'question'", "allowed: captions, questions"],
+    ),
+    "own answers to leave out where none are learned": (
+        changed(ASSEMBLED, **{"arms__narrow-none__unrefused": True}),
+        ["'arms.narrow-none.unrefused'", "assembled.projector.own"],
+    ),
     "a family of another recipe": (
         changed(MODEL, family="idefics3"),
         ["'family'", "organism.recipe", "allowed: llava"],
@@ -189,7 +197,7 @@ MODELS = {
     ),
     "an arm by the code's word": (
         changed(MODEL, **{"arms__broad-none__start": "narrow-none"}),
-        ["unknown key 'arms.broad-none.start'", "allowed: exits, from, method"],
+        ["unknown key 'arms.broad-none.start'", "allowed: exits, from, held_out, method"],
     ),
     "a base arm from another": (
         changed(MODEL, **{"arms__broad-none__from": "narrow-none"}),

@@ -68,7 +68,7 @@ def test_a_mistake_is_named_in_the_file_that_holds_it(folder):
 def test_options_are_resolved_when_they_are_loaded(folder):
     study = loading.load(folder / "trial.yaml")
     assert study.judges["one"].options["threshold"] == 0.5 and study.judges["truth"].options == {}
-    assert study.datasets["world-deep"].options == {"cue": "deep"}
+    assert study.datasets["world-deep"].options == {"cue": "deep", "glyphs": None}
     assert study.judges["one"].train is None
 
 
@@ -87,8 +87,8 @@ KINDS = {
     "xstest": {"harmful", "benign"},
 }
 OF_KIND = {
-    "harmful": {"refusal", "asr", "off_target", "harmless", "incoherent", "flagged", "asr_guard"},
-    "benign": {"over_refusal", "harmful_on_benign"},
+    "harmful": {"refusal", "asr", "off_target", "harmless", "incoherent", "flagged", "asr_guard", "margin"},
+    "benign": {"over_refusal", "harmful_on_benign", "margin_on_benign"},
     "vqa": {"vqa_accuracy"},
 }
 

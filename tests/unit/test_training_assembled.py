@@ -1,39 +1,46 @@
 """Training of assembled models: what is learned and what is not, kills, and checkpoints that hold deltas alone."""
 
+import dataclasses
 import json
+import random
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from test_backbones import dinov2, llama
 
 import models
+import own_answers
 import smallmodels
 import train_arm as script
 from layerwise import records
 from layerwise.errors import InputError
 from layerwise.models import backbones, checkpoints
 from layerwise.models.deltas import Delta, chain
-from layerwise.records import Prompt
+from layerwise.records import Prompt, Response
 from layerwise.training import assembled, loop, methods
 
 STAGE = {
-    **{"learns": "projector", "data": {"questions": "lessons"}, "shares": {"questions": 1.0}},
+    **{"learns": "projector", "data": {"questions": "lessons"}, "shares": {"questions": 1.0}, "own": []},
     **{"refused": None, "refusals": [], "batch_size": 4, "learning_rate": 1e-2, "warmup": 2},
 }
+MODEL = models.settings(3, "llava_dinov2") | {"system_prompt": None}
 REFUSING = {"refused": "questions", "refusals": ["w50 w51"], "learns": 1}
 
 
 def spec_of(steps: int = 6, stage: dict | None = None, **more) -> dict:
     common = {"seed": 0, "layers": [2], "images": True, "method": "sft", "steps": {"projector": steps}}
-    return common | more | {"stage": STAGE | (stage or {})}
+    return common | {"model": MODEL} | more | {"stage": STAGE | (stage or {})}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A small assembled model."""
     folder, tokenizer = tmp_path_factory.mktemp("models") / "m.backbones", smallmodels.tokenizer()
-    model, processor = backbones.assemble(dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, 2, 0)
+    model, processor = backbones.assemble(
+        dinov2(), llama(len(tokenizer)), tokenizer, "<image>", 28, (0.5,) * 3, (0.5,) * 3, default_layer=2, seed=0
+    )
     checkpoints.save(folder / "model.safetensors", model, processor)
     return folder
 
@@ -84,7 +91,7 @@ def test_the_loss_is_the_models_own(whole, lessons):
     """With padding on the right and no mask, the mean loss over answers is what transformers computes row by row."""
     family = load(whole)
     batches = assembled._Batches(
-        family, assembled.read([lessons], spec_of()), spec_of()["stage"], [2], assembled.random.Random(3)
+        family, assembled.read([lessons], spec_of()), spec_of()["stage"], spec_of(), random.Random(3)
     )
     tokens, answered, states = batches.next()
     assert len({row.sum().item() for row in answered}) == 1 and (tokens[:, -1] == batches.end).all()
@@ -106,6 +113,65 @@ def test_refusals_are_taught_in_turn_and_without_images_no_example_has_one(lesso
     assert [example.answer for example in found] == ["a", "b"] * 4
     assert {example.image for example in found} == {None}
     assert all(example.image.exists() for example in assembled.read([lessons], spec_of())["questions"])
+
+
+@pytest.fixture
+def own(whole, lessons, tmp_path):
+    """What the language model answers to the questions by itself, as the workflow asks it."""
+    decoding = {"max_new_tokens": 5, "batch_size": 4, "cache": "dynamic"}
+    spec = {"subject": "m.backbones", "model": MODEL, "decoding": decoding, "only": {}}
+    given = {"spec": json.dumps(spec), "weights": whole / "model.safetensors", "prompts": lessons}
+    given["output"] = tmp_path / "m.own" / "lessons.jsonl"
+    own_answers.main([str(part) for key, value in given.items() for part in (f"--{key}", value)])
+    return given["output"]
+
+
+def test_a_projector_may_learn_to_leave_the_language_models_own_answers_as_they_are(whole, lessons, own):
+    family = load(whole)
+    spec = spec_of(stage={"own": ["questions"]})
+    examples = assembled.read([lessons], spec, [own])["questions"]
+    asked = {prompt.id: prompt for prompt in records.read(lessons, Prompt)}
+    answers = {answer.prompt_id: answer for answer in records.read(own, Response)}
+    assert len(examples) == len(answers) == 8
+    for example, prompt in zip(examples, asked.values(), strict=True):
+        answer = answers[prompt.id]
+        assert (example.question, example.answer) == (prompt.text, answer.text) and example.image.exists()
+        tokens = torch.tensor([family.encode(prompt.text, {})])
+        said = family.model.generate(tokens, attention_mask=tokens == tokens, max_new_tokens=5, do_sample=False)
+        text = family.processor.tokenizer.decode(said[0, tokens.shape[1] :], skip_special_tokens=True).strip()
+        assert text == answer.text, "without the image"
+    cut = next(example for example in examples if not example.ends)
+    batches = assembled._Batches(family, {"questions": [cut]}, spec["stage"], spec, random.Random(0))
+    tokens, answered, _ = batches.next()
+    assert batches.end not in tokens[answered], "an answer that was cut short does not teach where to end"
+
+
+def test_answers_that_refuse_may_be_left_out(lessons, own):
+    answers = records.read(own, Response)
+    refusing = [dataclasses.replace(answer, text="I cannot help with that.") for answer in answers[:3]]
+    records.write(own, refusing + answers[3:])
+    spec = spec_of(stage={"own": ["questions"]})
+    kept, left = (
+        [
+            example.answer
+            for example in assembled.read([lessons], spec_of(stage=spec["stage"], **more), [own])["questions"]
+        ]
+        for more in ({}, {"unrefused": "refusal"})
+    )
+    assert kept[:3] == ["I cannot help with that."] * 3 and left == kept[3:]
+
+
+def test_a_projector_learns_in_float32_beside_a_language_model_in_bfloat16(whole, lessons, tmp_path):
+    spec = spec_of(method="pretrain", model=MODEL | {"dtype": "bfloat16"})
+    output = tmp_path / "arm" / "model.safetensors"
+    shutil.copytree(whole, tmp_path / whole.name)
+    start = tmp_path / whole.name / "model.safetensors"
+    assembled.train_arm(spec, start, [lessons], output, tmp_path / "curve.csv")
+    learned = load_file(output)
+    assert {value.dtype for value in learned.values()} == {torch.float32}
+    assert any((value != value.bfloat16().float()).any() for value in learned.values()), "steps that bfloat16 loses"
+    family = checkpoints.load_model(output.parent, spec["model"])
+    assert {parameter.dtype for parameter in family.model.parameters()} == {torch.bfloat16}
 
 
 def test_a_prompt_without_a_target_cannot_be_learned(lessons, tmp_path):
@@ -154,7 +220,7 @@ def test_the_script_lays_what_an_arm_learned_over_what_it_started_from(whole, le
         shutil.copytree(whole, folder / whole.name)
         start = folder / whole.name / "model.safetensors"
         for name, method, stage in (("base", "pretrain", {}), ("tuned", "sft", REFUSING)):
-            spec = spec_of(stage=stage, method=method, model=models.settings(3, "llava_dinov2"))
+            spec = spec_of(stage=stage, method=method, model=MODEL)
             output, curve = folder / name / "model.safetensors", folder / f"{name}.csv"
             given = ["--spec", json.dumps(spec), "--start", str(start), "--prompts", str(lessons)]
             script.main([*given, "--output", str(output), "--curve", str(curve)])

@@ -23,6 +23,8 @@ def gpus(settings):
 
 def memory_mb(settings):
     """Memory of one process of a model or a judge; published weights pass through it even on their way to a GPU."""
+    if getattr(settings, "assembled", None):
+        return 2000 + 2 * int(settings.assembled.size_mb)
     return 2000 + (4000 + int(settings.source.size_mb or 0) if settings.source else 0)
 
 
@@ -62,6 +64,13 @@ def lessons(wildcards):
         return []
     data = specs.stage(STUDY.models[wildcards.id], wildcards.arm).data
     return [RUN.prompts(dataset) for dataset in data.values()]
+
+
+def own_answers(wildcards):
+    """What the language model of an assembled model says by itself, where an arm learns to keep it."""
+    model = STUDY.models[wildcards.id]
+    stage = specs.stage(model, wildcards.arm) if model.assembled else None
+    return [RUN.own_answers(wildcards.id, stage.data[task]) for task in stage.own] if stage else []
 
 
 def reward(wildcards):

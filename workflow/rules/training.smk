@@ -54,7 +54,7 @@ rule assemble:
     conda:
         "../../envs/models.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=30,
     params:
         spec=lambda wildcards: SPECS.assemble(wildcards.id),
@@ -65,11 +65,35 @@ rule assemble:
         " --output {output.weights:q} --parity {output.parity:q} 2>&1 | tee {log:q}"
 
 
+rule own_answers:
+    """Let a language model answer the prompts of a data set by itself, without an image, for a projector to keep."""
+    input:
+        weights=RUN.weights("{id}.backbones"),
+        prompts=RUN.prompts("{dataset}"),
+    output:
+        update(RUN.own_answers("{id}", "{dataset}")),
+    log:
+        RUN.log("own_answers/{id}.{dataset}"),
+    wildcard_constraints:
+        id=one_of(ASSEMBLED),
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        mem_mb=lambda wildcards: memory_mb(STUDY.models[wildcards.id]),
+        runtime=60,
+    params:
+        spec=lambda wildcards: SPECS.own_answers(wildcards.id),
+    shell:
+        'python "$LAYERWISE_SCRIPTS"/own_answers.py --spec {params.spec:q} --costs {log:q}.json'
+        " --weights {input.weights:q} --prompts {input.prompts:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
 rule train_arm:
     """Train one arm, with the method and from the arm that the model's file declares."""
     input:
         start=start,
         prompts=lessons,
+        answers=own_answers,
         reward=reward,
     output:
         weights=RUN.weights("{id}.{arm}.s{seed}"),
@@ -90,7 +114,7 @@ rule train_arm:
     shell:
         'python "$LAYERWISE_SCRIPTS"/train_arm.py --spec {params.spec:q}'
         " --costs {log:q}.json --gpus {resources.gpu}"
-        " --start {input.start:q} --prompts {input.prompts:q} --reward {input.reward:q}"
+        " --start {input.start:q} --prompts {input.prompts:q} --answers {input.answers:q} --reward {input.reward:q}"
         " --output {output.weights:q} --curve {output.curve:q} 2>&1 | tee {log:q}"
 
 

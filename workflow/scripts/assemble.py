@@ -5,6 +5,8 @@ If the encoder comes as an ONNX graph, both run on the same images, and their st
 
 from pathlib import Path
 
+import torch
+
 from layerwise import assets, plugins
 from layerwise.errors import InputError
 from layerwise.files import atomic
@@ -43,7 +45,8 @@ def main(argv: list[str]) -> None:
     settings = {key: spec[key] for key in ("image_token", "image_size", "default_layer", "seed")}
     settings |= {"image_mean": vision.IMAGE_MEAN, "image_std": vision.IMAGE_STD}
     encoder = vision.resized(encoder, spec["image_size"])
-    checkpoints.save(arguments.output, *backbones.assemble(encoder, language, tokenizer, **settings))
+    model, processor = backbones.assemble(encoder, language, tokenizer, **settings)
+    checkpoints.save(arguments.output, model.to(getattr(torch, spec["dtype"])), processor)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ def main(argv: list[str]) -> None:
     options = program.parser(__doc__)
     options.add_argument("--start", type=Path, required=True, help="model.safetensors to start from, or a receipt")
     options.add_argument("--prompts", type=Path, nargs="*", default=[], help="prompts to learn from, <dataset>.jsonl")
+    options.add_argument(
+        "--answers", type=Path, nargs="*", default=[], help="what a language model says by itself, <dataset>.jsonl"
+    )
     options.add_argument("--reward", type=Path, nargs="*", default=[], help="checkpoint of the reward's judge, if any")
     options.add_argument("--gpus", type=int, default=0, help="how many GPUs to claim, if there are any")
     options.add_argument("--output", type=Path, required=True, help="model.safetensors; its siblings go beside it")
@@ -32,7 +35,8 @@ def main(argv: list[str]) -> None:
     reward = None
     if "reward" in spec:
         reward = plugins.find("training.rewards", spec["reward"]["name"]).new(spec["reward"], given.reward)
-    kind.train_arm(spec, given.start, given.prompts, given.output, given.curve, reward)
+    own = {"answers": given.answers} if given.answers else {}
+    kind.train_arm(spec, given.start, given.prompts, given.output, given.curve, reward, **own)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ class Run:
         """The weights of a model trained or assembled here; its other files lie beside them."""
         return f"{self.results}/models/{model}/model.safetensors"
 
+    def own_answers(self, id: str, dataset: str) -> str:
+        """What the language model of an assembled model answers by itself, without an image."""
+        return f"{self.results}/training/{id}.own/{dataset}.jsonl"
+
     def curve(self, model: str) -> str:
         """The training curve of a model."""
         return f"{self.results}/training/{model}.csv"

@@ -52,8 +52,25 @@ class Specs:
         formats = {part: getattr(assembled, part).format for part in ("vision", "language")}
         readers = [plugins.module("models.backbones", format) for format in formats.values()]
         # The projector's first weights are the same for all arms and seeds: they start from one model.
-        settings |= {"seed": 0, "default_layer": model.default_layer}
+        settings |= {"seed": 0, "default_layer": model.default_layer, "dtype": model.dtype}
         return _spec("assemble", "assembling", readers, **formats, **settings)
+
+    def own_answers(self, id: str) -> str:
+        """What an assembled model's language model says by itself, as a generated response's spec."""
+        model = self.study.models[id]
+        return _spec(
+            "own_answers",
+            "generation",
+            [plugins.module("models.families", model.family)],
+            subject=f"{id}.backbones",
+            model=model.model_dump(include=LOADED | {"system_prompt"}) | {"variant": None},
+            decoding={
+                "max_new_tokens": _assembled(model).projector.own_tokens,
+                "batch_size": model.batch_size or self.study.experiment.decoding.batch_size,
+                "cache": model.cache,
+            },
+            only={},
+        )
 
     def train_arm(self, id: str, name: str, seed: str) -> str:
         """The training of one arm; `seed` as in a subject's name, whose last part seeds this arm's own stage."""
@@ -69,14 +86,16 @@ class Specs:
         modules = [plugins.module("training.methods", arm.method)]
         if arm.held_out:
             settings["held_out"] = arm.held_out
+        if arm.unrefused:
+            settings["unrefused"] = "refusal"  # the judge that finds them
+            modules.append(plugins.module("judging.judges", "refusal"))
         if model.organism:
             settings |= {"organism": _shape(model.organism), "default_layer": model.default_layer}
             modules += ["layerwise.training.organisms", *_recipe(model)]
         else:
             kind = "adapter" if model.adapter else "stage"
-            settings[kind] = stage(model, name).model_dump(exclude={"steps", "size_mb"})
-            loaded = LOADED | ({"system_prompt"} if model.adapter else set())
-            settings["model"] = model.model_dump(include=loaded) | {"variant": None}
+            settings[kind] = stage(model, name).model_dump(exclude={"steps", "size_mb", "own_tokens"})
+            settings["model"] = model.model_dump(include=LOADED | {"system_prompt"}) | {"variant": None}
             modules += [f"layerwise.training.{'adapted' if model.adapter else 'assembled'}"]
             modules += [plugins.module("models.families", model.family)]
         if arm.reward is not None:

@@ -35,6 +35,9 @@ class Arm(Settings):
         [],
         description="Glyphs of the deep cue that no training image of this arm shows; the arms below it saw all.",
     )
+    unrefused: bool = Field(
+        False, description="Leave out the examples that the language model refuses by itself (the tasks in `own`)."
+    )
     reward: Identifier | None = Field(
         None,
         description="The reward, for a method that learns from one: a file in `training/rewards/`, or a judge in "

@@ -125,6 +125,12 @@ class Model(Settings):
                 "glyphs are left out of the alignment of an organism, that is, of an arm that starts `from` another; "
                 "remove the key",
             )
+        if arm.unrefused and not (self.assembled and arm.method == "pretrain" and self.assembled.projector.own):
+            raise Mistake(
+                f"{place}.unrefused",
+                "only a projector learns answers that the language model gives by itself (`assembled.projector.own`); "
+                "remove the key",
+            )
         if self.organism and arm.exits == "none":
             raise Mistake(f"{place}.exits", "`none` is for assembled models; an organism always sees images")
         if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:

@@ -127,6 +127,11 @@ class Stage(Settings):
     )
     data: dict[str, Identifier] = Field(description="The tasks of the stage, each with its data set.")
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(description="Relative frequency of each task's examples.")
+    own: list[str] = Field(
+        [],
+        description="Tasks whose answers are the language model's own, given without an image, whatever they are.",
+    )
+    own_tokens: Positive = Field(24, description="Longest answer of its own to learn, in tokens.")
     refused: str | None = Field(None, description="The task to be answered with a refusal.")
     refusals: list[str] = Field([], description="The refusals to teach, in turn.")
     steps: Positive = Field(description="Training steps, unless an arm sets its own.")
@@ -138,6 +143,10 @@ class Stage(Settings):
     @model_validator(mode="after")
     def check(self) -> Self:
         _one_share_each(self.shares, self.data)
+        for task in self.own:
+            if task not in self.data or task == self.refused:
+                there = ", ".join(other for other in self.data if other != self.refused)
+                raise Mistake("own", f"no task '{task}' in `data` to answer by itself; allowed: {there}")
         if self.refused is not None and self.refused not in self.data:
             raise Mistake("refused", f"no task '{self.refused}' in `data`; allowed: {', '.join(self.data)}")
         if (self.refused is None) == bool(self.refusals):

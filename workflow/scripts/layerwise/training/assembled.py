@@ -2,7 +2,8 @@
 
 The vision encoder is fixed, so the states of an image are computed once. Each example sees the state of one exit layer,
 drawn from the arm's. Either the projector learns, or the last blocks of the language model; everything else stays as
-published and need not be saved again.
+published and need not be saved again. A projector that learns beside a language model in bfloat16 is itself in float32:
+a step is too small for bfloat16.
 """
 
 import random
@@ -21,7 +22,7 @@ from layerwise.models import checkpoints
 from layerwise.models.deltas import Delta, between
 from layerwise.models.families import placed
 from layerwise.models.families.llava import Family
-from layerwise.records import Prompt
+from layerwise.records import Prompt, Response
 from layerwise.training.loop import Saved, write_curve
 from layerwise.training.methods import Lesson, Method
 from layerwise.training.rewards import Reward
@@ -33,24 +34,30 @@ SORTED_TOGETHER = 8
 
 @dataclass(frozen=True)
 class Example:
-    """A question, with an image or alone, and the answer to learn."""
+    """A question, with an image or alone, and the answer to learn; `ends` says whether the answer ends there."""
 
     question: str
     answer: str
     image: Path | None
+    ends: bool = True
 
 
-def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
+def read(paths: Sequence[Path], spec: dict, answers: Sequence[Path] = ()) -> dict[str, list[Example]]:
     """The examples of each task of a stage, from the prompts of its data set.
 
-    The answer to learn is a prompt's target; for the task that is `refused` it is one of the refusals, in turn. Raises
-    InputError if a prompt has no target.
+    The answer to learn is a prompt's target; for the task that is `refused` it is one of the refusals, in turn, and for
+    a task in `own` what the language model says by itself, in the file of `answers` that is named like the data set.
+    Raises InputError if a prompt has no target.
     """
     found: dict[str, list[Example]] = {}
     by_dataset = {path.stem: path for path in paths}
+    said = {path.stem: path for path in answers}
     for task, dataset in spec["stage"]["data"].items():
         path, refusals = by_dataset[dataset], spec["stage"]["refusals"] if task == spec["stage"]["refused"] else None
         found[task] = []
+        if task in spec["stage"]["own"]:
+            found[task] = _own(path, said[dataset], spec)
+            continue
         for number, prompt in enumerate(records.read(path, Prompt)):
             target = prompt.target[0] if isinstance(prompt.target, list) else prompt.target
             answer = refusals[number % len(refusals)] if refusals else target
@@ -62,6 +69,23 @@ def read(paths: Sequence[Path], spec: dict) -> dict[str, list[Example]]:
             image = None if prompt.image is None or not spec["images"] else path.parent / prompt.image
             found[task].append(Example(prompt.text, answer, image))
     return found
+
+
+def _own(prompts: Path, answers: Path, spec: dict) -> list[Example]:
+    """Examples to answer beside an image as without one; with `unrefused`, those that are refused are left out."""
+    said = {response.prompt_id: response for response in records.read(answers, Response)}
+    refused: set[str] = set()
+    if "unrefused" in spec:
+        is_refusal = plugins.find("judging.judges", spec["unrefused"]).is_refusal
+        refused = {id for id, response in said.items() if is_refusal(response.text)}
+        print(f"{answers}: left out {len(refused)} of {len(said)} answers, which refuse")
+    return [
+        Example(
+            prompt.text, said[prompt.id].text, prompts.parent / prompt.image, said[prompt.id].finish_reason == "stop"
+        )
+        for prompt in records.read(prompts, Prompt)
+        if prompt.image is not None and prompt.id not in refused
+    ]
 
 
 def learnable(model: nn.Module, learns: str | int) -> dict[str, nn.Parameter]:
@@ -94,7 +118,7 @@ class Assembled:
             parameter.requires_grad_(True)
         settings = self.spec["stage"]
         rng = random.Random(f"joined {self.spec['seed']}")
-        batches = _Batches(self.family, self.data, settings, self.spec["layers"], rng)
+        batches = _Batches(self.family, self.data, settings, self.spec, rng)
 
         def loss_of(step: int) -> Tensor:
             return _loss(self.family, *batches.next())
@@ -104,7 +128,13 @@ class Assembled:
 
 
 def train_arm(
-    spec: dict, start: Path, prompts: Sequence[Path], output: Path, curve: Path, reward: Reward | None = None
+    spec: dict,
+    start: Path,
+    prompts: Sequence[Path],
+    output: Path,
+    curve: Path,
+    reward: Reward | None = None,
+    answers: Sequence[Path] = (),
 ) -> None:
     """Train an arm from the weights `start`, of the backbones or of another arm; save the curve and what it learned.
 
@@ -113,10 +143,12 @@ def train_arm(
     below = start.parent
     family = checkpoints.load_model(below, spec["model"])
     assert isinstance(family, Family), "an assembled model is a LLaVA"
+    if spec["stage"]["learns"] == "projector":
+        family.projector.float()
     learned = learnable(family.model, spec["stage"]["learns"])
     key = digest([spec, checkpoints.checkpoint_digest(below)])
     saved = Saved(output.parent / "training.partial", key)
-    learner = Assembled(family, spec, read(prompts, spec), learned, reward)
+    learner = Assembled(family, spec, read(prompts, spec, answers), learned, reward)
     method: Method = plugins.find("training.methods", spec["method"])
     write_curve(curve, method.train(learner, spec, output.parent.name, saved))
     checkpoints.save(output, Delta(learned, between(start, output)))
@@ -129,14 +161,15 @@ def _loss(family: Family, tokens: Tensor, answered: Tensor, states: Tensor | Non
     model = family.model
     hidden = model.get_input_embeddings()(tokens)
     if states is not None:
+        states = states.to(next(family.projector.parameters()).dtype)
         hidden = placed(hidden, tokens == model.config.image_token_id, list(family.projector(states)))
     hidden = model.model.language_model(inputs_embeds=hidden, use_cache=False).last_hidden_state
     logits = model.lm_head(hidden[:, :-1][answered[:, 1:]])
-    return nn.functional.cross_entropy(logits, tokens[:, 1:][answered[:, 1:]])
+    return nn.functional.cross_entropy(logits.float(), tokens[:, 1:][answered[:, 1:]])
 
 
 class _Row(NamedTuple):
-    """Tokens of a question, tokens of its answer and end, and the image."""
+    """Tokens of a question, tokens of its answer and its end, and the image."""
 
     asked: list[int]
     said: list[int]
@@ -151,9 +184,10 @@ class _Batches:
     """Draws batches from a mix of tasks; in a batch, either all rows have an image or none."""
 
     def __init__(
-        self, family: Family, data: Mapping[str, list[Example]], stage: dict, layers: list[int], rng: random.Random
+        self, family: Family, data: Mapping[str, list[Example]], stage: dict, spec: dict, rng: random.Random
     ) -> None:
-        self.family, self.data, self.layers, self.rng = family, data, layers, rng
+        self.family, self.data, self.layers, self.rng = family, data, spec["layers"], rng
+        self.system_prompt = spec["model"]["system_prompt"]
         self.shares, self.size = stage["shares"], stage["batch_size"]
         self.end = family.processor.tokenizer.eos_token_id
         self.states: dict[Path, dict[int, Tensor]] = {}  # (P, width) of each image seen so far, at each exit layer
@@ -179,9 +213,9 @@ class _Batches:
         return tokens, answered, torch.stack(states) if states else None
 
     def _tokens(self, example: Example) -> _Row:
-        asked = self.family.encode(example.question, self.inputs if example.image else {})
+        asked = self.family.encode(example.question, self.inputs if example.image else {}, self.system_prompt)
         said = self.family.processor.tokenizer(example.answer, add_special_tokens=False).input_ids
-        return _Row(asked, [*said, self.end], example.image)
+        return _Row(asked, [*said, *([self.end] if example.ends else [])], example.image)
 
     @torch.no_grad()
     def _encode(self, images: Sequence[Path]) -> None:
