@@ -51,6 +51,13 @@ def test_a_size_is_a_draw_from_the_whole_file(tmp_path, sources):
     assert {p.kind for p in prompts} == {"benign", "harmful"}
 
 
+def test_ids_that_are_no_numbers_are_kept_as_they_are(tmp_path):
+    ids = ["v2-001", "1.0", "7", "0012"]
+    rows = {"prompts": write_csv(tmp_path / "rows.csv", [row(id, "safe") for id in ids])}
+    prompts = xstest.build(spec("xstest", "xstest"), rows, tmp_path)
+    assert {p.id for p in prompts} == {"xstest-v2-001", "xstest-1.0", "xstest-007", "xstest-0012"}
+
+
 def test_mistakes_are_named(tmp_path, sources):
     other = {"prompts": write_csv(tmp_path / "other.csv", [row(1, "safe"), row(2, "unclear")])}
     with pytest.raises(InputError, match="row with id 2: label 'unclear' is neither safe nor unsafe"):
