@@ -4,10 +4,12 @@ Our own table gives each pictogram a short caption. The size and place of the pi
 the colours of the ground are drawn for each picture, so pictures of two seeds share their things and nothing else.
 """
 
+from __future__ import annotations
+
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from layerwise.errors import InputError
@@ -15,6 +17,9 @@ from layerwise.prompts import shipped
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import png, save_image
 from layerwise.records import Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = ("code_point", "caption")
 QUESTION = "What is in the picture?"
@@ -71,6 +76,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
 
 def _picture(path: Path, code_point: str, pixels: int, rng: random.Random) -> np.ndarray:
     """A uint8 image (pixels, pixels, 3): the pictogram on a ground that fades from one colour into another."""
+    import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
     first, last = (np.array([rng.randrange(256) for _ in range(3)]) for _ in range(2))
