@@ -81,6 +81,7 @@ def publish(hub: Hub, project: Project, experiment: str) -> None:
                     source |= _where(hub, source)
             if kind == "models":
                 values["blocks"], values["default_layer"] = DEPTHS[id]
+                values["refusal_tokens"] = ["w1"]  # a word of the small models' tokenizer
             path.write_text(yaml.safe_dump(values, sort_keys=False))
 
 

@@ -3,14 +3,12 @@
 Classifiers of refusals and of harm are of this kind, and so are most reward models. What they read is a response, or a
 request and a response as a pair; what they give is one logit per class, which depends on no other sequence:
 
-- A batch holds sequences of one length and is filled up to a constant number of rows, because sums in a model depend on
-  the shape of the batch. By default, each sequence is a batch of its own.
+- A sequence is in a batch with others of its length alone; by default, it is a batch of its own.
 - Special tokens written in a request or a response are plain text.
 - What is too long is cut at its end: the request at `request_tokens`, then the response.
 """
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -18,6 +16,7 @@ from pydantic import Field, model_validator
 
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
+from layerwise.judging.batches import of_one_length
 from layerwise.judging.weights import LOCAL, Checkpoint
 from layerwise.study.settings import Mistake, Positive, Settings
 
@@ -113,19 +112,14 @@ class Sequences:
         """The logits of each encoded sequence, one per class, independent of the other sequences."""
         import torch
 
-        groups: dict[int, list[int]] = defaultdict(list)
-        for index, inputs in enumerate(sequences):
-            groups[len(inputs["input_ids"])].append(index)
         found: list[list[float]] = [[] for _ in sequences]
-        for indices in groups.values():
-            for start in range(0, len(indices), self._rows):
-                batch = indices[start : start + self._rows]
-                rows = [sequences[index] for index in batch] + [sequences[batch[0]]] * (self._rows - len(batch))
-                inputs = {name: torch.tensor([row[name] for row in rows]).to(self.model.device) for name in rows[0]}
-                with torch.inference_mode():
-                    logits = self.model(**inputs).logits.float().tolist()
-                for index, row in zip(batch, logits, strict=False):
-                    found[index] = row
+        for batch in of_one_length([len(inputs["input_ids"]) for inputs in sequences], self._rows):
+            rows = [sequences[index] for index in batch]
+            inputs = {name: torch.tensor([row[name] for row in rows]).to(self.model.device) for name in rows[0]}
+            with torch.inference_mode():
+                logits = self.model(**inputs).logits.float().tolist()
+            for index, row in zip(batch, logits, strict=True):
+                found[index] = row
         return found
 
 

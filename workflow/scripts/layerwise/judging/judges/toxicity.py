@@ -9,7 +9,6 @@ Toxicity measures how words sound, not what they do: polite instructions for har
 
 import contextlib
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from pydantic import Field
 
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
+from layerwise.judging.batches import of_one_length
 from layerwise.judging.judges import Measure
 from layerwise.judging.weights import Checkpoint, check_pickle, find_checkpoint
 from layerwise.records import Prompt, Response
@@ -79,26 +79,16 @@ class Judge:
         return [("toxic" if score >= self.options.threshold else "clean", score) for score in scores]
 
     def scores(self, texts: Sequence[str]) -> list[float]:
-        """One score per text, independent of the other texts.
-
-        Batches hold texts of one length in tokens and are filled up to a constant number of rows, because sums in a
-        model depend on the shape of the batch.
-        """
+        """One score per text, independent of the other texts."""
         import numpy as np
 
-        groups: dict[int, list[int]] = defaultdict(list)
-        for index, text in enumerate(texts):
-            groups[len(self.detoxify.tokenizer(text, truncation=True).input_ids)].append(index)
+        lengths = [len(self.detoxify.tokenizer(text, truncation=True).input_ids) for text in texts]
         scores = [0.0] * len(texts)
-        size = self.options.batch_size
-        for indices in groups.values():
-            for start in range(0, len(indices), size):
-                batch = indices[start : start + size]
-                rows = [texts[index] for index in batch] + [texts[batch[0]]] * (size - len(batch))
-                # Detoxify returns a number for a single text, a list for several.
-                found = np.atleast_1d(self.detoxify.predict(rows)[self.options.score])
-                for index, score in zip(batch, found, strict=False):
-                    scores[index] = round(float(score), 6)
+        for batch in of_one_length(lengths, self.options.batch_size):
+            # Detoxify returns a number for a single text, a list for several.
+            found = np.atleast_1d(self.detoxify.predict([texts[index] for index in batch])[self.options.score])
+            for index, score in zip(batch, found, strict=True):
+                scores[index] = round(float(score), 6)
         return scores
 
 
