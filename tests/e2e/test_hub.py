@@ -99,7 +99,7 @@ def test_every_promised_file_is_there(run):
     ):
         assert path.stat().st_size > 0, path
     figures = {path.stem for path in (run.project.folder / f"figures/{run.name}").glob("*.pdf")}
-    assert figures == {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift"}
+    assert figures == {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "margin"}
     assert {path.stem for path in (run.results / "tables").glob("*.tex")} == {
         *("outcomes", "paired", "judges", "human-labels", "controls", "agreement", "published")
     }

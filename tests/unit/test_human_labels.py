@@ -194,7 +194,7 @@ def test_labels_that_a_judge_was_made_with_say_so_instead_of_comparing(tmp_path)
     module = plugins.find("report.tables", "human-labels")
     found = frames(tmp_path, [("rules", "", 9, True)])
     assert list(module.finding(found, pd.DataFrame(), NAMES)) == [
-        "Rules was made with these labels at hand; F1 94.7\N{NO-BREAK SPACE}%."
+        "Judges made with these labels at hand: Rules, F1 94.7\N{NO-BREAK SPACE}%."
     ]
     assert "decides" not in module.table(found, DECIDES, NAMES).note
     best = frames(tmp_path, [("rules", "calm", 9, False), ("net", "calm", 2, False)])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from layerwise.report.findings import Frames
-from layerwise.report.text import MISSING, SPACE, Names, Table, estimate, filled, none, number, share
+from layerwise.report.text import SPACE, Names, Table, estimate, filled, none, number, share
 
 INPUTS = ("human_labels",)
 WHEN = ["human labels"]
@@ -25,7 +25,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     rows = frames["human_labels"].fillna({"model": ""})
     for (judge, dataset, model), cells in rows.groupby(["judge", "dataset", "model"], sort=False):
         measured = cells.set_index("metric")
-        row = {"Judge": names.judges[judge], "Labels": names.datasets.get(dataset, dataset), "Responses of": model}
+        row = {"Judge": names.judges[judge], "Labels": names.datasets[dataset], "Responses of": model}
         row |= {label: estimate(measured.loc[metric]) for metric, label in MEASURED.items() if metric in measured.index}
         row["n"] = f"{measured.loc['recall', 'n']} of {measured.loc['f1', 'n']}"
         found.append(row | {"Made with": "yes" if cells["seen"].iloc[0] else ""})
@@ -75,10 +75,10 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
     """How far each judge's errors depend on the model that speaks, and what that means for comparing models."""
     found = spread(frames)
     if found.empty:
-        seen = frames["human_labels"]
-        for judge, rows in seen[seen["metric"] == "f1"].groupby("judge", sort=False):
-            values = ", ".join(share(value) for value in rows["value"])
-            yield f"{names.judges[judge]} was made with these labels at hand; F1 {values or MISSING}."
+        f1 = frames["human_labels"][frames["human_labels"]["metric"] == "f1"]
+        said = [f"{names.judges[row.judge]}, F1 {share(row.value)}" for row in f1.itertuples()]
+        if said:
+            yield f"Judges made with these labels at hand: {'; '.join(said)}."
     for row in found.itertuples():
         points = f"{number(row.high - row.low)}{SPACE}points"
         judged = f"{names.judges[row.judge]} ({row.label}, {row.models} model{'s' if row.models > 1 else ''})"
