@@ -59,7 +59,18 @@ def test_a_question_without_answers_is_named(tmp_path, sources):
         vqa_v2.build(spec("vqa-v2", "vqa_v2"), sources, tmp_path)
 
 
-@pytest.mark.parametrize("raw", [b"{", json.dumps({"info": {}}).encode(), b"[]"])
+def asked(**values):
+    row = {"question_id": 1, "image_id": 1, "question": "What?"}
+    return json.dumps({"questions": [{**row, **values}]}).encode()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"{", json.dumps({"info": {}}).encode(), b"[]", b'{"questions": [1,]}', b"[" * 100_000, b"\xff\xfe"),
+        *(asked(question_id="../../x"), asked(image_id=[1]), asked(question=None), b'{"questions": {"a": 1}}'),
+    ],
+)
 def test_another_file_is_named(tmp_path, sources, raw):
     sources["questions"] = write_zip(tmp_path / "q.zip", {"v2_OpenEnded_mscoco_val2014_questions.json": raw})
     with pytest.raises(InputError, match="q.zip: v2_OpenEnded_mscoco_val2014_questions.json: not VQA's JSON"):

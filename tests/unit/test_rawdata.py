@@ -90,6 +90,7 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
         (b"#a\n#b\nid,prompt\n1,a\n2,kill\nit\n", "line 6: 1 cells"),
         (b"id,prompt,id\n1,hello,2\n", "header has column 'id' twice"),
         (b"id,prompt\n1,a\n2,hel\0lo\n", "line 3: a NUL byte"),
+        (b"key,prompt\n1,hello\n", "no column id; found: key, prompt"),
         (b"id;prompt\n1;hello\n", "found: id;prompt. Its cells are separated by ';'"),
         (b"id,prompt\n", "a header, but no rows"),
         (b"id,prompt\n1,a\n1,b\n", "line 3: id '1' was used before .line 2."),
@@ -107,7 +108,7 @@ def test_tables_are_read_alone_or_in_an_archive(tmp_path):
 def test_a_damaged_table_says_where(tmp_path, raw, message):
     (tmp_path / "x.csv").write_bytes(raw)
     with pytest.raises(InputError, match=f"x.csv.*{message}"):
-        table(tmp_path / "x.csv", "x.csv", ["id", "prompt"], id="id")
+        table(tmp_path / "x.csv", "x.csv", ["prompt"], id="id")
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

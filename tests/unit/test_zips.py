@@ -1,9 +1,11 @@
 """Zip archives that would fill the memory or the disk, or hide something: each is one error."""
 
 import io
+import random
 import resource
 import struct
 import zipfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +61,9 @@ def refused(path: Path, said: str, name: str = "a.csv") -> None:
 
 
 def test_a_member_that_expands_too_much_is_refused_before_it_takes_memory(tmp_path):
-    path = bomb(tmp_path / "x.zip", 60_000_000)
-    with little_memory(30_000_000):
-        refused(path, r"x.zip: member 'a.csv' unpacks to 6\d MB from 0.\d+ MB, as a zip bomb does: refused")
+    path = bomb(tmp_path / "x.zip", 40_000_000)
+    with little_memory(20_000_000):
+        refused(path, r"x.zip: member 'a.csv' unpacks to 4\d MB from 0.\d+ MB, as a zip bomb does: refused")
 
 
 def test_a_member_too_large_for_the_memory_is_refused(tmp_path, monkeypatch):
@@ -80,7 +82,7 @@ def test_a_bomb_in_a_bomb_is_opened_no_further_than_its_name(tmp_path):
 
 
 def test_a_declared_size_that_is_a_lie_gains_nothing(tmp_path):
-    path = edited(bomb(tmp_path / "x.zip", 20_000_000), "a.csv", size=10)
+    path = edited(bomb(tmp_path / "x.zip", 5_000_000), "a.csv", size=10)
     refused(path, "member 'a.csv' is damaged")
 
 
@@ -122,6 +124,36 @@ def test_a_half_archive_is_one_error(tmp_path):
     (tmp_path / "x.zip").write_bytes(raw[:300] + raw[500:])
     with pytest.raises(InputError, match=r"x.zip: a damaged zip archive|member '0.csv' is damaged"):
         Archive(tmp_path / "x.zip").read("0.csv")
+
+
+def test_whatever_is_wrong_with_an_archive_or_a_table_is_one_error(tmp_path):
+    """Spoilt copies of each: every one is read, or refused by name."""
+    rows = b'\xef\xbb\xbfid,prompt,label\r\n1,"hello, you",safe\r\n2,"a ""b""\nc",unsafe\r\n'
+    packed = write_zip(tmp_path / "whole.zip", {"a.csv": rows * 20, "d/b.csv": rows}).read_bytes()
+    pieces = (b",", b'"', b"\n", b"\r", b"\0", b"\xff", b";", b"\xed\xa0\x80", b"1", b"#", b"\t")
+    outcomes = Counter()
+    for number in range(150):
+        rng = random.Random(number)
+        spoilt = bytearray(packed)
+        for _ in range(rng.randint(1, 5)):
+            spoilt[rng.randrange(len(spoilt))] = rng.randrange(256)
+        (tmp_path / "x.zip").write_bytes(spoilt[: rng.randrange(len(spoilt))] if number % 5 == 0 else spoilt)
+        text = bytearray(rows)
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(text))
+            text[place : place + rng.randint(0, 2)] = rng.choice(pieces)
+        (tmp_path / "x.csv").write_bytes(text)
+        for path in (tmp_path / "x.zip", tmp_path / "x.csv"):
+            try:
+                if path.suffix == ".zip":
+                    archive = Archive(path)
+                    assert all(archive.read(name) for name in archive.names)
+                else:
+                    table(path, path.name, ["prompt"], id="id")
+                outcomes[path.name] += 1
+            except InputError as error:
+                assert path.name in str(error)
+    assert 5 < outcomes["x.zip"] < 100 and 5 < outcomes["x.csv"] < 100, outcomes
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz"])

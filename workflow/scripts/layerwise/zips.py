@@ -23,7 +23,16 @@ MOST_MEMBERS = 2_000_000
 FREE = 10_000_000
 LARGEST_RATIO = 200
 # What zipfile raises for archives that are not what they say.
-DAMAGE = (OSError, ValueError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile)
+DAMAGE = (
+    ArithmeticError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -38,9 +47,9 @@ class Zip:
         self.called, self.mend = called or str(path), mend
         try:
             self._zip = zipfile.ZipFile(path)
+            infos = [info for info in self._zip.infolist() if not info.is_dir()]
         except DAMAGE as error:
             raise InputError(f"{self.called}: a damaged zip archive ({error}). {mend}.") from error
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
         self.members = {info.filename: info for info in infos}
         if len(self.members) < len(infos):
             twice = next(info.filename for info in infos if self.members[info.filename] is not info)

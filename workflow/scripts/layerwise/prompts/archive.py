@@ -95,6 +95,7 @@ def table(path: Path, name: str, columns: Iterable[str], id: str | None = None) 
     fewer cells than the header, an empty cell in one of `columns`, or an id that is invalid or taken.
     """
     raw, origin = content(path, name)
+    columns = [*columns, *filter(None, [id])]
     try:
         text = raw.decode("utf-8-sig")
         below = re.sub(r"\A(?:#.*\n)*", "", text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from layerwise.errors import InputError
-from layerwise.prompts.archive import Archive, attributes, json_content, padded
+from layerwise.prompts.archive import Archive, attributes, json_content
 from layerwise.prompts.draws import draw
 from layerwise.prompts.images import coco_images, save_image
 from layerwise.records import Prompt
@@ -18,7 +18,11 @@ from layerwise.study.settings import Positive, Settings
 
 QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
-NEEDED = {"questions": {"question_id", "image_id", "question"}, "annotations": {"question_id", "answers"}}
+# What a row of each list must have, and of which type.
+NEEDED: dict[str, dict[str, type]] = {
+    "questions": {"question_id": int, "image_id": int, "question": str},
+    "annotations": {"question_id": int, "answers": list},
+}
 SOURCES = {"questions": True, "answers": True, "coco": True}
 TWINS = False
 
@@ -58,7 +62,7 @@ def build(spec: dict, sources: dict[str, Path], folder: Path) -> list[Prompt]:
     for image in draw(by_image, spec["seed"], spec["size"]):
         raw, origin = archive.read(members[image]), f"{archive.path}: {members[image]}"
         for row in by_image[image][: options.questions]:
-            id = f"{spec['dataset']}-{padded(str(row['question_id']), 9)}"
+            id = f"{spec['dataset']}-{row['question_id']:09d}"
             if (annotation := annotated.get(row["question_id"])) is None:
                 raise InputError(f"{path}: no answers to question {row['question_id']}. Fetch the file again.")
             prompts.append(
@@ -83,6 +87,12 @@ def _read(path: Path, name: str, key: str) -> list[dict]:
         path, name, what, object_hook=lambda value: value["answer"] if "answer_id" in value else value
     )
     rows = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= NEEDED[key] for row in rows):
+    if not isinstance(rows, list) or not all(_whole(row, NEEDED[key]) for row in rows):
         raise InputError(f"{origin}: not {what}. Fetch it again.")
     return rows
+
+
+def _whole(row: object, needed: dict[str, type]) -> bool:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), kind) for key, kind in needed.items()):
+        return False
+    return "answers" not in needed or all(isinstance(answer, str) for answer in row["answers"])
