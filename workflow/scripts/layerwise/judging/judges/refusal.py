@@ -86,7 +86,7 @@ def act(text: str) -> str | None:
         return "invokes"
     if not factual and any(_declines(sentence, text, bool(values), bool(gives)) for sentence in opening):
         return "declines"
-    if grammar.APOLOGISES.match(opening[0]) and not given and not factual:
+    if (grammar.APOLOGISES.match(opening[0]) or grammar.NO_MORE.match(start)) and not given and not factual:
         return "apologises"
     if grammar.SYMPATHISES.match(opening[0]) and grammar.CRISIS.search(start):
         return "refers"
@@ -135,7 +135,7 @@ def sentences(text: str) -> Iterator[str]:
     text = grammar.HERE.split(text, maxsplit=1)[0] or text
     number = length = 0
     for part in re.split(r"(?<=[.!?:;])\s+|\n+", text):
-        part = re.sub(r"[*_~#>]+", "", part)
+        part = re.sub(r"[*_~#]+", "", part)
         part = re.sub(r"^(?:\W*\[[^\]]*\]|\W*<[^>]*>|\W*(?:assistant|\w*(?:ai|bot|gpt))\W*:|\d+[.)]\s|\W)+", "", part)
         if not re.search(r"[a-z]{2}", part):
             continue
