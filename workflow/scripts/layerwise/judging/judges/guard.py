@@ -87,7 +87,7 @@ class Judge:
     kinds = frozenset({"harmful", "benign"})
     sees = ("text",)
     labels = ("unsafe", "safe")
-    batch_size = 256
+    batch_size = 2048  # of so many, most find others of their length to fill a forward pass with
 
     def __init__(self, options: Options, weights: Sequence[Path] = ()) -> None:
         self.options = options
