@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,7 @@ import transformers  # noqa: E402
 from PIL import Image  # noqa: E402
 from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from transformers import (  # noqa: E402
-    CLIPVisionConfig,
     GenerationConfig,
-    LlamaConfig,
     LlamaForCausalLM,
     LlavaForConditionalGeneration,
     LlavaNextForConditionalGeneration,
@@ -39,7 +37,7 @@ from transformers import (  # noqa: E402
 import measured  # noqa: E402
 import models  # noqa: E402
 import real_size  # noqa: E402
-from layerwise.models import decoding, engine  # noqa: E402
+from layerwise.models import decoding, engine, reading, slots  # noqa: E402
 from layerwise.models.families import llava, llava_next  # noqa: E402
 from measured import Row  # noqa: E402
 
@@ -48,42 +46,10 @@ OUTPUT, DOCUMENT = ROOT / "results" / "gpu.json", ROOT / "docs" / "gpu.md"
 LLAVA, NEXT, GUARD = "llava-1.5-7b", "llava-next-vicuna-7b", "llama-guard-3-8b"
 
 
-@dataclass(frozen=True)
-class Size:
-    """How large everything is: the models, and what is asked of them."""
-
-    vision: CLIPVisionConfig
-    text: LlamaConfig
-    guard: LlamaConfig
-    exits: tuple[int, ...] = (1, 12, 23)
-    words: int = 32
-    tokens: int = 128
-    batch: int = 128
-    dialogue: int = 480
-    matrix: int = 8192
-
-
-def small() -> Size:
-    """The same of everything, tiny."""
-    text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
-    return Size(
-        CLIPVisionConfig(**vision, image_size=28, patch_size=14),
-        LlamaConfig(**text, vocab_size=256),
-        LlamaConfig(**text, vocab_size=256, num_key_value_heads=2),
-        exits=(1, 2, 3),
-        words=6,
-        tokens=8,
-        batch=8,
-        dialogue=24,
-        matrix=64,
-    )
-
-
 class Bench:
     """What is measured, a method each, on one device; the card's own speed comes first."""
 
-    def __init__(self, size: Size, device: str, folder: Path) -> None:
+    def __init__(self, size: real_size.Size, device: str, folder: Path) -> None:
         self.size, self.device, self.folder = size, device, folder
         self.flops = self.bandwidth = float("nan")
         self.built: llava.Family | None = None
@@ -184,16 +150,16 @@ class Bench:
                 print(f"out of memory at a batch of {self.batch}, now {self.batch // 2}", flush=True)
                 self.batch //= 2
         assert all(answer.num_tokens == self.size.tokens for answer in self.answers.values())
-        slots = decoding.slots(self.batch, self.prompt + self.size.tokens)
+        rows = slots.many(self.batch, slots.room(self.prompt, self.size.tokens))
         layers = ", ".join(map(str, self.size.exits))
         return [
             Row(
                 f"engine: {id}",
-                f"{id}, engine, batch {self.batch}, {slots} rows of {self.prompt} tokens, exits {layers}",
+                f"{id}, engine, batch {self.batch}, {rows} rows of {self.prompt} tokens, exits {layers}",
                 "responses",
                 len(self.answers),
                 seconds,
-                roofline_seconds=self.roofline(len(self.answers), slots, self.size.exits),
+                roofline_seconds=self.roofline(len(self.answers), rows, self.size.exits),
                 note=f"{len({answer.text for answer in self.answers.values()})} different texts",
             )
         ]
@@ -237,9 +203,10 @@ class Bench:
         }
         rows = []
         with torch.inference_mode():
-            row = decoding.Row(0, tokens, self.family.features([inputs], [layer])[layer][0])
-            length = decoding.room(len(tokens), self.size.tokens)
-            slots = decoding.Slots(model, (length, False), self.batch, decoding.read(self.family, [row], decoding.READ))
+            row = reading.Row(0, tokens, self.family.features([inputs], [layer])[layer][0])
+            length = slots.room(len(tokens), self.size.tokens)
+            start = reading.read(self.family, [row], decoding.READ)
+            full = slots.Slots(model, (length, False), self.batch, start)
             moved = real_size.weight_bytes(self.size.text) + self.batch * real_size.cache_bytes(self.size.text, length)
             for name, (attention, kernel) in (
                 kernels.items() if self.device == "cuda" else [("as it is", ("sdpa", None))]
@@ -249,7 +216,7 @@ class Bench:
                 try:
                     with sdpa_kernel(kernel) if kernel else nullcontext():
                         record = self.device == "cuda" and name != "not recorded"
-                        step = decoding.recorded(slots.advance) if record else slots.advance
+                        step = slots.recorded(full.advance) if record else full.advance
                         step()
                         _, seconds = self.timed(lambda step=step: [step() for _ in range(10)])
                 except RuntimeError as error:
@@ -340,10 +307,10 @@ def main() -> None:
         DOCUMENT.write_text(measured.page(found))
     elif given.small:
         with tempfile.TemporaryDirectory() as folder:
-            measure(Bench(small(), "cpu", Path(folder)), given.seconds, given.output)
+            measure(Bench(real_size.small(), "cpu", Path(folder)), given.seconds, given.output)
     elif torch.cuda.is_available():
         with tempfile.TemporaryDirectory() as folder:
-            size = Size(real_size.clip(), real_size.vicuna(), real_size.guard())
+            size = real_size.Size(real_size.clip(), real_size.vicuna(), real_size.guard())
             measure(Bench(size, "cuda", Path(folder)), given.seconds, given.output)
     else:
         sys.exit("error: CUDA sees no GPU here. Name a Python whose torch sees one (PYTHON=…), or try --small.")

@@ -41,11 +41,12 @@ STAGES = {
 SNAKEMAKE_STARTS = 2.0  # seconds
 
 NOTED = "rows.txt"
-BATCH = "    filled = rows + rows[-1:] * (batch_size - len(rows))\n"
+BATCH = "    filled = [*rows, *[rows[-1]] * (size - len(rows))]\n"
 NOTE = f"""    import sys
+    from pathlib import Path
     subject = Path(sys.argv[-1]).parent.name
     with open("{NOTED}", "a") as noted:
-        noted.writelines(f"{{subject}} {{row.layer}} {{row.task.prompt.id}}\\n" for row in rows)
+        noted.writelines(f"{{subject}} {{row.key[1]}} {{row.key[0].prompt.id}}\\n" for row in rows)
 """
 
 
@@ -100,7 +101,7 @@ def victims(run: subprocess.Popen, script: str) -> list[psutil.Process]:
 def reference(folder: Path) -> Project:
     """The smoke experiment, run to its end, with an engine that notes what it computes."""
     project = Project.new(folder)
-    project.edit("workflow/scripts/layerwise/models/engine.py", BATCH, NOTE + BATCH)
+    project.edit("workflow/scripts/layerwise/models/reading.py", BATCH, NOTE + BATCH)
     project.run()
     return project
 

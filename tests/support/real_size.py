@@ -1,5 +1,7 @@
 """Models at their real size with random weights, and the arithmetic and bytes of running them. No downloads."""
 
+from dataclasses import dataclass
+
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -88,6 +90,38 @@ def guard() -> LlamaConfig:
         num_key_value_heads=8,
         max_position_embeddings=131072,
         rms_norm_eps=1e-5,
+    )
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large everything is: the models, and what is asked of them."""
+
+    vision: CLIPVisionConfig
+    text: LlamaConfig
+    guard: LlamaConfig
+    exits: tuple[int, ...] = (1, 12, 23)
+    words: int = 32
+    tokens: int = 128
+    batch: int = 128
+    dialogue: int = 480
+    matrix: int = 8192
+
+
+def small() -> Size:
+    """The same of everything, tiny."""
+    text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    return Size(
+        CLIPVisionConfig(**vision, image_size=28, patch_size=14),
+        LlamaConfig(**text, vocab_size=256),
+        LlamaConfig(**text, vocab_size=256, num_key_value_heads=2),
+        exits=(1, 2, 3),
+        words=6,
+        tokens=8,
+        batch=8,
+        dialogue=24,
+        matrix=64,
     )
 
 

@@ -12,7 +12,7 @@ import models
 import smallmodels
 from layerwise import plugins
 from layerwise.errors import InputError
-from layerwise.models import checkpoints, decoding, engine
+from layerwise.models import checkpoints, decoding, engine, slots
 
 NEW_TOKENS = 12
 SIZES = ((40, 40), (60, 30), (30, 90))
@@ -57,7 +57,7 @@ def test_half_precision_answers_depend_neither_on_neighbours_nor_on_order(llava,
     whole = answers(llava, tasks, "static")
     some = [replace(task, layers=tuple(draw.sample((0, 1, 3), 2))) for task in draw.sample(tasks, 5)]
     # Slots are found in another order, so rows stand beside others, and in other places.
-    monkeypatch.setattr(decoding, "range", lambda *end: draw.sample(range(*end), len(range(*end))), raising=False)
+    monkeypatch.setattr(slots, "range", lambda *end: draw.sample(range(*end), len(range(*end))), raising=False)
     found = answers(llava, some, "static")
     assert found == {row: whole[row] for row in found}
 
@@ -65,9 +65,9 @@ def test_half_precision_answers_depend_neither_on_neighbours_nor_on_order(llava,
 def test_slots_are_refilled_as_soon_as_rows_have_ended(llava, tasks, monkeypatch):
     """So answers of 1 to 12 tokens take fewer steps than in batches, which wait for their longest answer."""
     going = []
-    real = decoding.Slots.step
+    real = slots.Slots.step
     monkeypatch.setattr(decoding, "READ", 2)
-    monkeypatch.setattr(decoding.Slots, "step", lambda slots: (going.append(len(slots.going)), real(slots))[1])
+    monkeypatch.setattr(slots.Slots, "step", lambda self: (going.append(len(self.going)), real(self))[1])
     found = answers(llava, tasks[:10], "static", batch_size=6)
     lengths = [said.num_tokens - (said.finish_reason == "length") for said in found.values()]
     assert sum(going) == sum(lengths) and max(going) == 6
@@ -76,14 +76,14 @@ def test_slots_are_refilled_as_soon_as_rows_have_ended(llava, tasks, monkeypatch
 
 def test_long_rows_have_fewer_slots_in_the_same_memory(llava, tmp_path, monkeypatch):
     made = []
-    real = decoding.Slots.__init__
+    real = slots.Slots.__init__
 
-    def noted(slots, model, shape, count, like):
+    def noted(self, model, shape, count, like):
         made.append((shape[0], count))
-        real(slots, model, shape, count, like)
+        real(self, model, shape, count, like)
 
-    monkeypatch.setattr(decoding.Slots, "__init__", noted)
-    monkeypatch.setattr(decoding, "USUAL", 128)
+    monkeypatch.setattr(slots.Slots, "__init__", noted)
+    monkeypatch.setattr(slots, "USUAL", 128)
     asked = models.tasks(tmp_path, 6, (1, 2), words=(3, 100))
     found = answers(llava, asked, "static", batch_size=5)
     assert made == [(128, 5), (256, 2)]
@@ -102,34 +102,34 @@ class NothingOfTheHost(TorchDispatchMode):
 def test_a_step_can_be_recorded(family, tasks, monkeypatch):
     """It asks nothing of the host, and its tensors stay where they are."""
     moved = []
-    real = decoding.Slots._advance
+    real = slots.Slots.advance
 
-    def watched(slots):
-        kept = [slots.tokens, slots.places, slots.positions, slots.mask, *slots.lasting.values()]
-        kept += [part for layer in slots.cache.layers if layer.is_initialized for part in (layer.keys, layer.values)]
+    def watched(self):
+        kept = [self.tokens, self.places, self.positions, self.mask, *self.lasting.values()]
+        kept += [part for layer in self.cache.layers if layer.is_initialized for part in (layer.keys, layer.values)]
         before = [tensor.data_ptr() for tensor in kept]
         with NothingOfTheHost():
-            real(slots)
-        layers = [part for layer in slots.cache.layers if layer.is_initialized for part in (layer.keys, layer.values)]
-        now = [slots.tokens, slots.places, slots.positions, slots.mask, *slots.lasting.values(), *layers]
+            real(self)
+        layers = [part for layer in self.cache.layers if layer.is_initialized for part in (layer.keys, layer.values)]
+        now = [self.tokens, self.places, self.positions, self.mask, *self.lasting.values(), *layers]
         moved.append(before != [tensor.data_ptr() for tensor in now])
 
-    monkeypatch.setattr(decoding.Slots, "_advance", watched)
+    monkeypatch.setattr(slots.Slots, "advance", watched)
     answers(family, tasks[:4], "static")
     assert moved and not any(moved)
 
 
 def test_an_error_loses_only_the_rows_that_were_computed_together(llava, tasks, monkeypatch):
     whole = answers(llava, tasks, "static")
-    real, calls = decoding.Slots._advance, []
+    real, calls = slots.Slots.advance, []
 
-    def failing(slots):
-        calls.append(slots)
+    def failing(self):
+        calls.append(self)
         if len(calls) == 3:
             raise RuntimeError("out of memory")
-        real(slots)
+        real(self)
 
-    monkeypatch.setattr(decoding.Slots, "_advance", failing)
+    monkeypatch.setattr(slots.Slots, "advance", failing)
     found = [item for part in engine.generate(llava, tasks, NEW_TOKENS, 9, cache="static") for item in part]
     lost = [item for item in found if isinstance(item, engine.Failure)]
     assert 0 < len(lost) <= 9 and {item.error for item in lost} == {"RuntimeError: out of memory"}

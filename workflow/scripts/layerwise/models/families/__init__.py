@@ -37,6 +37,7 @@ class Family(Protocol):
     processor: ProcessorMixin
     blocks: int
     default_layer: int
+    first_position: int  # of a prompt's first token
 
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None: ...
 
@@ -59,7 +60,8 @@ class Family(Protocol):
     ) -> dict[str, Tensor]:
         """The model's arguments to read a (rows, length) batch with, from the features of each row's image.
 
-        They may hold `position_ids`, unless a prompt's places are 0, 1, 2 …, and a cache with states of the image.
+        They may hold a cache with states of the image. They hold `position_ids` only where these do not count up from
+        `first_position`.
         """
 
 
@@ -68,6 +70,7 @@ class Shared:
 
     model: torch.nn.Module
     processor: ProcessorMixin
+    first_position = 0
 
     def preprocess(self, image: Image.Image | None) -> dict[str, Tensor]:
         if image is None:

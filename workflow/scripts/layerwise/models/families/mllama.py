@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, ProcessorMixin
 
-from layerwise.models.families import TILES, chat_tokens, same_shape, upright_rgb
+from layerwise.models.families import TILES, Shared, chat_tokens, same_shape, upright_rgb
 
 VARIANTS = ("clamp", "keep")
 SYSTEM_PROMPT = True
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
         return self.states.nbytes
 
 
-class Family:
+class Family(Shared):
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor, self.keep = model, processor, variant == "keep"

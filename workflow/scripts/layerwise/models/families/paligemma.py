@@ -18,6 +18,8 @@ SYSTEM_PROMPT = False
 
 
 class Family(Shared):
+    first_position = 1
+
     def __init__(self, model: torch.nn.Module, processor: ProcessorMixin, variant: str | None = None) -> None:
         assert variant in (None, *VARIANTS), f"the configuration lets no variant {variant!r} pass"
         self.model, self.processor = model, processor
@@ -50,9 +52,8 @@ class Family(Shared):
         # Token type 0 is the prefix, which attends in both directions.
         prefix = torch.zeros_like(input_ids)
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": prefix}
-        inputs["position_ids"] = attention_mask.cumsum(1)  # they count from one
         if features is not None:
-            # With embeddings, it could not tell where the image is, but it takes an encoder's output.
+            # This model's `generate` takes no embeddings, but it takes an encoder's output.
             encoded = BaseModelOutputWithPooling(pooler_output=torch.stack(list(features)))
             inputs["mm_encoder_outputs"] = {"image": encoded}
         return inputs
