@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/installed
+INSPECT := $(VENV)/inspect
 # Each worker takes one test file at a time, in order: the longest come first.
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 RUN = $(BIN)/python workflow/scripts run --experiment $(EXPERIMENT) --cores $(CORES)
@@ -38,6 +39,9 @@ figures: $(ENVIRONMENT) ## Redraw the figures after a change of colours or displ
 
 report: $(ENVIRONMENT) ## Write a self-contained HTML report of a finished experiment.
 	@$(BIN)/snakemake --config experiment=$(EXPERIMENT) --report results/$(EXPERIMENT)/report.html
+
+inspect: $(INSPECT)/installed ## Write the responses and verdicts of a finished experiment as logs of Inspect.
+	@$(INSPECT)/bin/python workflow/scripts inspect --experiment $(EXPERIMENT)
 
 rulegraph: $(ENVIRONMENT) ## Draw the graph of the rules into docs/rulegraph.svg (needs Graphviz).
 	@$(BIN)/snakemake complete --config experiment=bench --rulegraph dot 2>/dev/null | dot -Tsvg > docs/rulegraph.svg
@@ -95,4 +99,13 @@ $(ENVIRONMENT): envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
 	@touch $@
 
-.PHONY: help reproduce plan why-rerun verify reference figures report rulegraph docs lock test test-all test-network kills lint format benchmark full-size gpu gpu-page clean
+# Inspect's own environment, which sees the other one's packages behind its own.
+$(INSPECT)/installed: $(ENVIRONMENT) pyproject.toml
+	@$(BIN)/python -m venv $(INSPECT)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(INSPECT)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	@$(INSPECT)/bin/python -m pip install --quiet $$(PYTHONPATH=workflow/scripts $(BIN)/python -c \
+		'from layerwise.jobs import fingerprint; print(*fingerprint.group("inspect"))')
+	@touch $@
+
+.PHONY: help reproduce plan why-rerun verify reference figures report inspect rulegraph docs lock test test-all test-network kills lint format benchmark full-size gpu gpu-page clean

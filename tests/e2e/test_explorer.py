@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 import browser as browsers
+from layerwise.analysis import stats
 from layerwise.runs import provenance
 
 pytest.importorskip("selenium", reason="selenium is not installed: run make")
@@ -216,6 +219,17 @@ def test_the_keyboard_reaches_everything(browser, page):
         named = "one.textContent.trim() || one.ariaLabel || one.labels?.length"
         controls = browser.each("a, button, select, input", "one.outerHTML", f"Boolean({named})")
         assert controls and not [text for text, name in controls if not name], screen
+
+
+def test_the_exact_test_is_that_of_scipy_on_200_tables(browser, page):
+    draw = random.Random(3)
+    tables = [[draw.randint(0, draw.choice([3, 40, 200])) for _ in "bc"] for _ in range(150)]
+    clusters = [[draw.randint(-4, 4) for _ in range(draw.randint(0, 30))] for _ in range(50)]
+    browser.open(page)
+    found = browser.run("return arguments[0].map(Stats.mcnemar)", [[1] * b + [-1] * c for b, c in tables] + clusters)
+    wanted = [float(binomtest(b, b + c).pvalue) if b + c else 1.0 for b, c in tables]
+    wanted += [stats.mcnemar(np.array(one, int)) for one in clusters]
+    assert len(found) == 200 and found == pytest.approx(wanted, rel=1e-9, abs=1e-300)
 
 
 def test_two_builds_are_equal(page, rebuilt):

@@ -44,7 +44,8 @@ def main(argv: list[str]) -> None:
     project = fingerprint.project()
     folder = fingerprint.PROJECT.parent / "envs"
     lock = folder / "requirements.lock"
-    pins = sorted({pin for name in project["dependency-groups"] for pin in fingerprint.group(name)})
+    groups = set(project["dependency-groups"]) - set(project["tool"]["layerwise"]["apart"])
+    pins = sorted({pin for name in groups for pin in fingerprint.group(name)})
     locked = re.findall(r"(?m)^[^#\s]+==\S+", lock.read_text(encoding="utf-8")) if lock.exists() else []
     wanted = {
         folder / f"{name}.yaml": environment(kinds)
