@@ -17,16 +17,16 @@ for info in list_eval_logs(sys.argv[1]):
     scores = [{name: score.value for name, score in one.scores.items()} for one in log.samples]
     print(json.dumps([log.eval.model, log.eval.metadata["exit_layer"], log.status,
         [[one.id, one.input, one.output.completion] for one in log.samples], scores,
-        {score.name: {metric: value.value for metric, value in score.metrics.items()} for score in log.results.scores}]))
+        {one.name: {name: metric.value for name, metric in one.metrics.items()} for one in log.results.scores}]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PYTHON.exists(), reason="Inspect's environment is not made: run make inspect")
-def test_each_cell_is_a_log_that_inspect_reads(finished):
-    results = finished.folder / "results/smoke"
+def test_each_cell_is_a_log_that_inspect_reads(project):
+    results = project.folder / "results/smoke"
     command = [str(PYTHON), "workflow/scripts", "inspect", "--experiment", "smoke"]
-    subprocess.run(command, cwd=finished.folder, check=True, capture_output=True)
+    subprocess.run(command, cwd=project.folder, check=True, capture_output=True)
     done = subprocess.run(
         [str(PYTHON), "-c", READ, str(results / "inspect")], capture_output=True, text=True, check=True
     )

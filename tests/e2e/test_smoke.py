@@ -22,6 +22,7 @@ def test_every_promised_file_is_there(finished):
         "results/smoke/paired.csv",
         "results/smoke/numbers.json",
         "results/smoke/complete.txt",
+        "results/smoke/explorer.html",
         "results/smoke/ro-crate-metadata.json",
         "results/smoke/tables/outcomes.tex",
     ):

@@ -62,6 +62,8 @@ def main(argv: list[str]) -> int:
     ).returncode
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"{run.experiment}: {'done' if status == 0 else 'FAILED'} after {minutes} min {seconds:02d} s")
+    if status == 0 and Path(run.complete).exists():
+        print(f"The paper: {run.paper}\nThe explorer: {run.explorer}, to be opened in a browser")
     return status
 
 

@@ -18,11 +18,15 @@
     }
     if (params.q) {
       const wanted = params.q.toLowerCase();
-      found = found.filter(([p, state]) => E.data.prompts.id[p].toLowerCase().includes(wanted) || (!E.hidden(p)
-        && `${E.data.prompts.text[p]}\n${E.heard(p, state) ?? ""}`.toLowerCase().includes(wanted)));
+      found = found.filter(
+        ([p, state]) =>
+          E.data.prompts.id[p].toLowerCase().includes(wanted) ||
+          (!E.hidden(p) && `${E.data.prompts.text[p]}\n${E.heard(p, state) ?? ""}`.toLowerCase().includes(wanted)),
+      );
     }
     const margin = ([p]) => E.data.margin(subject, layer, p) ?? Infinity;
-    if (params.by === "dispute") found.sort((a, b) => (b[1] < 0 ? -1 : E.data.dispute(b[1])) - (a[1] < 0 ? -1 : E.data.dispute(a[1])));
+    if (params.by === "dispute")
+      found.sort((a, b) => (b[1] < 0 ? -1 : E.data.dispute(b[1])) - (a[1] < 0 ? -1 : E.data.dispute(a[1])));
     if (params.by === "margin") found.sort((a, b) => Math.abs(margin(a)) - Math.abs(margin(b)));
     return found;
   };
@@ -32,19 +36,38 @@
     const states = [...new Set(all.map((p) => E.data.state(subject, layer, p)).filter((state) => state >= 0))];
     const marks = [...new Set(states.map((state) => E.data.mark(state)))].filter((mark) => mark !== null).sort();
     const labels = E.data.judges.flatMap((judge) =>
-      [...new Set(states.map((state) => E.data.label(state, judge)))].filter((label) => label !== null)
-        .map((label) => [`${judge.id}|${label}`, label, judge.display]));
-    const attributes = Object.entries(E.data.attributes(dataset)).filter(([, values]) => values.length > 1 && values.length < 60)
+      [...new Set(states.map((state) => E.data.label(state, judge)))]
+        .filter((label) => label !== null)
+        .map((label) => [`${judge.id}|${label}`, label, judge.display]),
+    );
+    const attributes = Object.entries(E.data.attributes(dataset))
+      .filter(([, values]) => values.length > 1 && values.length < 60)
       .flatMap(([name, values]) => values.map((value) => [`${name}|${value}`, value, name.replaceAll("_", " ")]));
     const kinds = E.data.kinds(dataset);
     const sorts = Object.entries(SORTS).filter(([id]) => id !== "margin" || E.data.arrays[`margin ${subject}`]);
     return [
-      kinds.length > 1 ? E.select("Kind", [["", "all"], ...kinds.map((kind) => [kind, kind])], params.k ?? "", (k) => E.set({ k })) : "",
-      E.select("Outcome", [["", "all"], ...marks.map((mark) => [E.data.marks[mark].id, E.data.marks[mark].word])], params.o ?? "", (o) => E.set({ o })),
+      kinds.length > 1
+        ? E.select("Kind", [["", "all"], ...kinds.map((kind) => [kind, kind])], params.k ?? "", (k) => E.set({ k }))
+        : "",
+      E.select(
+        "Outcome",
+        [["", "all"], ...marks.map((mark) => [E.data.marks[mark].id, E.data.marks[mark].word])],
+        params.o ?? "",
+        (o) => E.set({ o }),
+      ),
       E.select("Verdict", [["", "all"], ...labels], params.v ?? "", (v) => E.set({ v })),
       attributes.length ? E.select("Attribute", [["", "all"], ...attributes], params.a ?? "", (a) => E.set({ a })) : "",
-      E.h("label", { className: "field" }, E.h("span", {}, "Text"), E.h("input", { type: "search", value: params.q ?? "", "data-key": "text",
-        onchange: (event) => E.set({ q: event.target.value }) })),
+      E.h(
+        "label",
+        { className: "field" },
+        E.h("span", {}, "Text"),
+        E.h("input", {
+          type: "search",
+          value: params.q ?? "",
+          "data-key": "text",
+          onchange: (event) => E.set({ q: event.target.value }),
+        }),
+      ),
       E.select("Sort by", sorts, params.by ?? "prompt", (by) => E.set({ by })),
     ];
   };
@@ -71,21 +94,81 @@
       const LIMIT = 12;
       const link = (p) => E.link("prompt", { p: E.data.prompts.id[p], s: E.data.subjects[subject].name, l: layer });
       return [
-        E.h("div", { className: "controls" }, E.pickSubject("Model", "s", E.data.subjects[subject].name),
-          E.pickLayer("Exit", "l", subject, layer), E.pickDataset(dataset),
-          E.h("a", { className: "button", href: E.link("flips", { a: E.data.subjects[subject].name, al: layer, b: E.data.subjects[subject].name, bl: E.data.subjects[subject].default, d: dataset }) }, "against the default exit")),
+        E.h(
+          "div",
+          { className: "controls" },
+          E.pickSubject("Model", "s", E.data.subjects[subject].name),
+          E.pickLayer("Exit", "l", subject, layer),
+          E.pickDataset(dataset),
+          E.h(
+            "a",
+            {
+              className: "button",
+              href: E.link("flips", {
+                a: E.data.subjects[subject].name,
+                al: layer,
+                b: E.data.subjects[subject].name,
+                bl: E.data.subjects[subject].default,
+                d: dataset,
+              }),
+            },
+            "against the default exit",
+          ),
+        ),
         E.warning(dataset),
-        E.h("div", { className: "bars" }, kinds.map((kind) =>
-          E.bar(E.tally(E.data.asked(dataset, kind).map((p) => E.data.state(subject, layer, p))),
-            { harmful: "Harmful requests", benign: E.data.dataset(dataset).twins ? "Their harmless twins" : "Benign requests", vqa: "Visual questions" }[kind]))),
-        E.h("div", { className: "controls" }, filters(here, params), E.saver(`cell-${E.data.subjects[subject].name}-exit-${layer}-${dataset}`,
-          () => found.map(([p, state]) => E.row(subject, layer, p, state)))),
-        E.h("div", { className: "two third" },
-          E.h("section", {}, E.h("h3", {}, E.count(words.length, "distinct response"), E.h("span", { className: "quiet" }, ` among ${found.length}`)),
-            E.h("ol", { className: "tally" }, words.slice(0, LIMIT).map(({ n, p, state }) => E.h("li", {},
-              E.h("span", { className: "num" }, n), E.chip(E.data.mark(state)), E.words(p, state)))),
-            words.length > LIMIT ? E.h("p", { className: "quiet" }, `and ${words.length - LIMIT} more, each at most ${words[LIMIT].n} times`) : ""),
-          E.h("section", {}, E.h("h3", {}, E.count(found.length, "response")), E.responses(found, link))),
+        E.h(
+          "div",
+          { className: "bars" },
+          kinds.map((kind) =>
+            E.bar(
+              E.tally(E.data.asked(dataset, kind).map((p) => E.data.state(subject, layer, p))),
+              {
+                harmful: "Harmful requests",
+                benign: E.data.dataset(dataset).twins ? "Their harmless twins" : "Benign requests",
+                vqa: "Visual questions",
+              }[kind],
+            ),
+          ),
+        ),
+        E.h(
+          "div",
+          { className: "controls" },
+          filters(here, params),
+          E.saver(`cell-${E.data.subjects[subject].name}-exit-${layer}-${dataset}`, () =>
+            found.map(([p, state]) => E.row(subject, layer, p, state)),
+          ),
+        ),
+        E.h(
+          "div",
+          { className: "two third" },
+          E.h(
+            "section",
+            {},
+            E.h(
+              "h3",
+              {},
+              E.count(words.length, "distinct response"),
+              E.h("span", { className: "quiet" }, ` among ${found.length}`),
+            ),
+            E.h(
+              "ol",
+              { className: "tally" },
+              words
+                .slice(0, LIMIT)
+                .map(({ n, p, state }) =>
+                  E.h("li", {}, E.h("span", { className: "num" }, n), E.chip(E.data.mark(state)), E.words(p, state)),
+                ),
+            ),
+            words.length > LIMIT
+              ? E.h(
+                  "p",
+                  { className: "quiet" },
+                  `and ${words.length - LIMIT} more, each at most ${words[LIMIT].n} times`,
+                )
+              : "",
+          ),
+          E.h("section", {}, E.h("h3", {}, E.count(found.length, "response")), E.responses(found, link)),
+        ),
       ];
     },
     key(event, params) {

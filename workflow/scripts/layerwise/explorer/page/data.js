@@ -11,7 +11,13 @@ E.json = async (text) => JSON.parse(new TextDecoder().decode(await E.bytes(text)
 E.column = (packed) => (Array.isArray(packed) ? packed : packed.codes.map((code) => packed.values[code]));
 E.columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, one]) => [name, E.column(one)]));
 
-const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array };
+const ARRAYS = {
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
 const NONE = 255;
 
 class Data {
@@ -42,8 +48,9 @@ class Data {
     const { prompts, texts, pictures, tables, numbers, provenance, arrays } = details;
     Object.assign(this, { texts, pictures, provenance, prompts: E.columns(prompts), numbers: E.columns(numbers) });
     this.tables = Object.fromEntries(Object.entries(tables).map(([name, one]) => [name, E.columns(one)]));
-    this.arrays = Object.fromEntries(Object.entries(arrays).map(([name, [type, at, length]]) =>
-      [name, new ARRAYS[type](buffer, at, length)]));
+    this.arrays = Object.fromEntries(
+      Object.entries(arrays).map(([name, [type, at, length]]) => [name, new ARRAYS[type](buffer, at, length)]),
+    );
     this.count = this.prompts.id.length;
     this.place = new Map(this.prompts.id.map((id, number) => [id, number]));
     this.starts = [];
@@ -82,10 +89,21 @@ class Data {
     const of = (kind) => mates.find((mate) => this.prompts.kind[mate] === kind);
     return [of("harmful"), of("benign")].filter((mate) => mate !== undefined);
   }
-  dataset(id) { return this.datasets.find((one) => one.id === id); }
-  judge(id) { return this.judges.find((one) => one.id === id); }
-  judgeName(ids) { return ids.split("+").map((id) => this.judge(id)?.display ?? id).join(", then "); }
-  kinds(dataset) { return [...new Set(this.asked(dataset).map((p) => this.prompts.kind[p]))]; }
+  dataset(id) {
+    return this.datasets.find((one) => one.id === id);
+  }
+  judge(id) {
+    return this.judges.find((one) => one.id === id);
+  }
+  judgeName(ids) {
+    return ids
+      .split("+")
+      .map((id) => this.judge(id)?.display ?? id)
+      .join(", then ");
+  }
+  kinds(dataset) {
+    return [...new Set(this.asked(dataset).map((p) => this.prompts.kind[p]))];
+  }
   attributes(dataset) {
     const found = {};
     for (const p of this.asked(dataset)) {
@@ -104,8 +122,12 @@ class Data {
     const found = this.arrays[`margin ${subject}`]?.[row * this.count + p];
     return found === undefined || Number.isNaN(found) ? null : found;
   }
-  mark(state) { return state < 0 || this.arrays.mark[state] === NONE ? null : this.arrays.mark[state]; }
-  text(state) { return this.texts[this.arrays.text[state]]; }
+  mark(state) {
+    return state < 0 || this.arrays.mark[state] === NONE ? null : this.arrays.mark[state];
+  }
+  text(state) {
+    return this.texts[this.arrays.text[state]];
+  }
   label(state, judge) {
     const code = this.arrays[`label ${judge.id}`][state];
     return code === NONE ? null : judge.labels[code];
@@ -133,8 +155,12 @@ class Data {
     }
     return this.disputes[state];
   }
-  tokens(state) { return this.arrays.tokens[state]; }
-  finish(state) { return ["stop", "length"][this.arrays.finish[state]]; }
+  tokens(state) {
+    return this.arrays.tokens[state];
+  }
+  finish(state) {
+    return ["stop", "length"][this.arrays.finish[state]];
+  }
 
   // The image of a prompt as a canvas of its own size; of a twin, its hazard's with the differing part laid over it.
   picture(number) {

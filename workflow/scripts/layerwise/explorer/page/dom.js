@@ -15,7 +15,9 @@ E.h = (name, about = {}, ...children) => {
   return element;
 };
 
-E.say = (text) => { document.getElementById("said").textContent = text; };
+E.say = (text) => {
+  document.getElementById("said").textContent = text;
+};
 
 E.number = (value, digits = 1) => {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -59,13 +61,39 @@ E.select = (label, options, value, change) => {
 };
 
 E.table = (caption, heads, rows, about = {}) =>
-  E.h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption },
-    E.h("table", { className: `plain ${about.className ?? ""}` },
+  E.h(
+    "div",
+    { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption },
+    E.h(
+      "table",
+      { className: `plain ${about.className ?? ""}` },
       E.h("caption", {}, caption),
-      E.h("thead", {}, E.h("tr", {}, heads.map((head) => E.h("th", { scope: "col" }, head)))),
-      E.h("tbody", {}, rows.map((row) => E.h("tr", {},
-        row.map((cell) => (cell instanceof HTMLTableCellElement ? cell
-          : E.h("td", { className: /^[−+<]?[\s\d.]+( %| points)?$/.test(cell) ? "num" : "" }, cell ?? "–"))))))));
+      E.h(
+        "thead",
+        {},
+        E.h(
+          "tr",
+          {},
+          heads.map((head) => E.h("th", { scope: "col" }, head)),
+        ),
+      ),
+      E.h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          E.h(
+            "tr",
+            {},
+            row.map((cell) =>
+              cell instanceof HTMLTableCellElement
+                ? cell
+                : E.h("td", { className: /^[−+<]?[\s\d.]+( %| points)?$/.test(cell) ? "num" : "" }, cell ?? "–"),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 
 // Arrow keys inside a table of links or buttons: one stop for Tab, the rest by arrows.
 E.walk = (table) => {
@@ -94,12 +122,15 @@ E.walk = (table) => {
 E.save = (name, rows) => {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const quoted = (value) => {
-    const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+    const text =
+      value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const kinds = {
-    csv: () => [columns, ...rows.map((row) => columns.map((column) => row[column]))]
-      .map((line) => line.map(quoted).join(",") + "\n").join(""),
+    csv: () =>
+      [columns, ...rows.map((row) => columns.map((column) => row[column]))]
+        .map((line) => line.map(quoted).join(",") + "\n")
+        .join(""),
     jsonl: () => rows.map((row) => JSON.stringify(row) + "\n").join(""),
   };
   return (kind) => {
@@ -112,6 +143,11 @@ E.save = (name, rows) => {
 };
 
 // Two buttons that save what is listed; `rows` is a function, so that nothing is made before it is asked for.
-E.saver = (name, rows) => E.h("span", { className: "saver" },
-  ["csv", "jsonl"].map((kind) => E.h("button", { className: "small", onclick: () => E.save(name, rows())(kind) },
-    `Save ${kind.toUpperCase()}`)));
+E.saver = (name, rows) =>
+  E.h(
+    "span",
+    { className: "saver" },
+    ["csv", "jsonl"].map((kind) =>
+      E.h("button", { className: "small", onclick: () => E.save(name, rows())(kind) }, `Save ${kind.toUpperCase()}`),
+    ),
+  );

@@ -2,8 +2,14 @@
 // The frame around the screens: what the address says, navigation, keys, colours, the footer.
 
 const TITLES = {
-  map: "Map", prompt: "Prompt", cell: "Cell", flips: "Flips",
-  judges: "Judges", predictions: "Predictions", numbers: "Numbers", compare: "Compare",
+  map: "Map",
+  prompt: "Prompt",
+  cell: "Cell",
+  flips: "Flips",
+  judges: "Judges",
+  predictions: "Predictions",
+  numbers: "Numbers",
+  compare: "Compare",
 };
 const KEYS = [
   ["1 … 8", "the screens, from left to right"],
@@ -26,7 +32,8 @@ E.link = (screen, params = {}) => {
 };
 E.go = (screen, params) => {
   const link = E.link(screen, params);
-  if (location.hash === link) E.draw(); else location.hash = link;
+  if (location.hash === link) E.draw();
+  else location.hash = link;
 };
 // Change some keys of the address and stay on the screen.
 E.set = (params) => {
@@ -42,7 +49,8 @@ E.ground = () => (E.dark() ? "#171a1f" : "#ffffff");
 E.theme = () => {
   const order = ["", "light", "dark"];
   const next = order[(order.indexOf(document.documentElement.dataset.theme ?? "") + 1) % 3];
-  if (next) document.documentElement.dataset.theme = next; else delete document.documentElement.dataset.theme;
+  if (next) document.documentElement.dataset.theme = next;
+  else delete document.documentElement.dataset.theme;
   E.say(`Colours: ${next || "as the system has them"}`);
   E.draw();
 };
@@ -52,17 +60,43 @@ E.head = () => {
   const { title, experiment } = E.front.about;
   document.getElementById("head").replaceChildren(
     E.h("div", { className: "name" }, E.h("h1", {}, title), E.h("span", { className: "quiet" }, experiment)),
-    E.h("nav", { "aria-label": "Screens" }, Object.entries(TITLES).filter(([id]) => E.screens[id].there?.() ?? true)
-      .map(([id, name]) => E.h("a", { href: E.link(id), "aria-current": id === screen ? "page" : null }, name))),
-    E.h("div", { className: "tools" },
-      E.h("button", { className: "small", title: "Light, dark, or as the system has it (t)", "aria-label": "Colours", onclick: E.theme }, "◐"),
-      E.h("button", { className: "small", title: "Keys (?)", "aria-label": "Keys", onclick: E.help }, "?")));
+    E.h(
+      "nav",
+      { "aria-label": "Screens" },
+      Object.entries(TITLES)
+        .filter(([id]) => E.screens[id].there?.() ?? true)
+        .map(([id, name]) => E.h("a", { href: E.link(id), "aria-current": id === screen ? "page" : null }, name)),
+    ),
+    E.h(
+      "div",
+      { className: "tools" },
+      E.h(
+        "button",
+        {
+          className: "small",
+          title: "Light, dark, or as the system has it (t)",
+          "aria-label": "Colours",
+          onclick: E.theme,
+        },
+        "◐",
+      ),
+      E.h("button", { className: "small", title: "Keys (?)", "aria-label": "Keys", onclick: E.help }, "?"),
+    ),
+  );
 };
 
 E.help = () => {
-  const box = E.h("dialog", { "aria-label": "Keys" }, E.h("h2", {}, "Keys"),
-    E.h("dl", { className: "keys" }, KEYS.map(([key, what]) => [E.h("dt", {}, key), E.h("dd", {}, what)])),
-    E.h("button", { onclick: () => box.close() }, "Close"));
+  const box = E.h(
+    "dialog",
+    { "aria-label": "Keys" },
+    E.h("h2", {}, "Keys"),
+    E.h(
+      "dl",
+      { className: "keys" },
+      KEYS.map(([key, what]) => [E.h("dt", {}, key), E.h("dd", {}, what)]),
+    ),
+    E.h("button", { onclick: () => box.close() }, "Close"),
+  );
   box.addEventListener("close", () => box.remove());
   document.body.append(box);
   box.showModal();
@@ -71,11 +105,30 @@ E.help = () => {
 E.foot = () => {
   const { version, commit, files, pins, left_out } = E.front.about;
   document.getElementById("foot").replaceChildren(
-    E.h("p", {}, `unfair-alignment ${version}${commit ? `, commit ${commit}` : ""}. Everything shown is inside this file; it loads nothing.`),
-    left_out.length ? E.h("p", {}, `Left out to keep the page small: ${left_out.join("; ")}. Every outcome, verdict and score is here.`) : "",
-    E.h("details", {}, E.h("summary", {}, "Made from (sha256)"),
-      E.h("ul", { className: "mono" }, files.map(([path, sum]) => E.h("li", {}, `${sum}  ${path}`)))),
-    E.h("details", {}, E.h("summary", {}, "Versions"), E.h("p", { className: "mono" }, pins.join("  "))));
+    E.h(
+      "p",
+      {},
+      `unfair-alignment ${version}${commit ? `, commit ${commit}` : ""}. Everything shown is inside this file; it loads nothing.`,
+    ),
+    left_out.length
+      ? E.h(
+          "p",
+          {},
+          `Left out to keep the page small: ${left_out.join("; ")}. Every outcome, verdict and score is here.`,
+        )
+      : "",
+    E.h(
+      "details",
+      {},
+      E.h("summary", {}, "Made from (sha256)"),
+      E.h(
+        "ul",
+        { className: "mono" },
+        files.map(([path, sum]) => E.h("li", {}, `${sum}  ${path}`)),
+      ),
+    ),
+    E.h("details", {}, E.h("summary", {}, "Versions"), E.h("p", { className: "mono" }, pins.join("  "))),
+  );
 };
 
 // Draw the screen that the address names, and keep the focus where it was.

@@ -12,7 +12,8 @@
     await E.ready;
     document.documentElement.dataset.ready = "yes";
   } catch (error) {
-    document.getElementById("main").textContent = `This page could not be unpacked: ${error.message}. It needs a browser of 2023 or later.`;
+    document.getElementById("main").textContent =
+      `This page could not be unpacked: ${error.message}. It needs a browser of 2023 or later.`;
     throw error;
   }
   window.addEventListener("hashchange", E.draw);
