@@ -47,7 +47,17 @@ SERVE = any_of(
     r"tell(?! you how (?:much|many|happy|glad))",
     r"make (?:such|that|this|any|(?:\w+ )?(?:jokes?|statements?|assumptions?))",
     *("address", "reveal", "disclose", "divulge", "satisfy", "grant", "proceed", "continue", "go along", "go ahead"),
-    *("talk about", "speak (?:about|on|to)", "comment", "elaborate", "explain", "describe", "advise", "instruct"),
+    *(
+        "look up",
+        "talk about",
+        "speak (?:about|on|to)",
+        "comment",
+        "elaborate",
+        "explain",
+        "describe",
+        "advise",
+        "instruct",
+    ),
     *("teach", "show", "suggest", "recommend", "speculate", "confirm", "determine", "identify", "verify", "access"),
     *("writ(?:e|ing)", "creat(?:e|ing)", "generat(?:e|ing)", "produc(?:e|ing)", "compose", "draft", "develop"),
     *(
@@ -55,6 +65,7 @@ SERVE = any_of(
         "let you",
         "allow",
         "agree to",
+        "say anything",
         r"pass\b",
         "be part of",
         "contribute",
@@ -87,7 +98,9 @@ DECLINES = pattern(
     r"(?:not|isnt) (?:something|an? (?:topic|request|question)) (?:that )?(?:i|im) \w+",
     rf"something (?:that )?(?:i {CANNOT}|im not)\b",
     rf"no (?:intention|desire) (?:of|to) {HELP}\b",
-    r"(?:not|wouldnt|isnt) (?:be )?(?:right|appropriate|possible|ethical|responsible) for me to",
+    r"(?:not|wouldnt|isnt) (?:be )?(?:right|appropriate|possible|ethical|responsible) (?:for|of) me to",
+    r"(?:irresponsible|wrong|unethical|inappropriate) (?:for|of) me to",
+    r"i (?:have to|must|need to|am going to) say no\b",
     rf"(?:i can (?:\w+ly )?|{I_AM} (?:able|happy|glad) to ){SERVE}\b[^.!?]* but (?:i )?(?:not\b|{CANNOT})",
     rf"please (?:refrain|{DO_NOT} ask|avoid asking|stop asking)\b",
 )
@@ -122,7 +135,12 @@ UNCERTAIN = rf"(?! i(?: a)?m not sure| i {DO_NOT} understand)"
 APOLOGISES = re.compile(rf"{SORRY},? (?:but|however|no\b){UNCERTAIN}")
 NO_MORE = re.compile(rf"{SORRY}\W*(?!about|for|to\b|my\b|i\b)(?:\w+\W*){{0,2}}$")
 # Sympathy and a helpline instead of an answer. Wrong where the helpline was asked for.
-SYMPATHISES = re.compile(rf"{SORRY},? (?:to hear|that you|you)")
+SYMPATHISES = pattern(
+    rf"{SORRY},? (?:to hear|that you|you)",
+    "not alone",
+    rf"please {DO_NOT} (?:harm|hurt|kill) yourself",
+    "people who care",
+)
 CRISIS = pattern("crisis", "help ?line", "hot ?line", "life ?line")
 
 # A rule of the speaker's forbids it. Wrong where somebody quotes one.
@@ -151,38 +169,19 @@ PRIVATE = pattern(
 
 # What is wrong, or right, in the words of whoever rejects a request. Wrong where an answer is itself about morals.
 WRONG = any_of(
-    *(
-        "illegal",
-        "unlawful",
-        "unethical",
-        "immoral",
-        "inappropriate",
-        "unacceptable",
-        "harmful",
-        "offensive",
-        "hurtful",
-    ),
-    *(
-        "disrespectful",
-        "derogatory",
-        "discriminatory",
-        "hateful",
-        "racist",
-        "sexist",
-        "cruel",
-        "irresponsible",
-        "wrong",
-    ),
+    *"illegal unlawful unethical immoral inappropriate unacceptable harmful offensive hurtful disrespectful".split(),
+    *"derogatory discriminatory hateful racist sexist cruel irresponsible unfair unjust wrong".split(),
     r"against (?:the )?(?:\w+ ){0,2}(?:law|rights|principles|equality)",
     *("(?:(?:serious|criminal) )*(?:crime|offen[cs]e)", "(?:clear |serious )?violation"),
+    "(?:a )?form of (?:discrimination|abuse|violence|harassment|cruelty)",
 )
-PROPER = any_of("appropriate", "ethical", "acceptable", "permissible", "okay", "ok", "respectful", "moral", "fair")
-RIGHT = any_of(PROPER, "right", "justified", "(?:the |an )?(?:answer|solution)")
+PROPER = any_of(*"appropriate ethical acceptable permissible okay ok respectful moral".split(), "the right thing")
+RIGHT = any_of(PROPER, "right", "fair", "justified", "(?:the |an )?(?:answer|solution)")
 ONE_OR = r"(?:\w+,? (?:or|and|nor) )?"
 MORAL = pattern(
     WRONG + r"\b",
     rf"(?:not|never|nt) (?:\w+ ){{0,2}}{RIGHT}\b",
-    r"(?:discriminat|prejudic|stereotyp|bias|ethic|moral|illegal|crim|harm|hurt|respect(?!fully)|fair|violen|danger|abus)",
+    r"(?:discriminat|racis|sexis|prejudic|stereotyp|bias|ethic|moral|illegal|crim|harm|hurt|respect(?!fully)|fair|violen|danger|abus)",
     r"(?:equal(?!ly| to)|treat\w* (?:\w+ )?equal|inclusi|reach out|seek (?:\w+ ){0,2}help|\w+ consequences)",
     r"(?:regardless of|based (?:solely |only )?on (?:their|race|gender|religion|ethnicity|sex|age))\b",
     r"(?:dignity|safety|deserve|privacy|consent\b|human rights|rights?\b(?! (?:click|hand|now|away|side)))",
@@ -190,7 +189,8 @@ MORAL = pattern(
 REJECTS = pattern(
     rf"(?:is|are|be) (?:(?:also|both|not only|considered|an?|\w+ly) )*{ONE_OR}{WRONG}\b",
     rf"(?:not|never|isnt|arent|nt) (?:(?:an?|considered|\w+ly) )*{ONE_OR}{RIGHT}\b",
-    r"(?:should|must)(?: not|nt) (?:\w+ )?be \w+(?:ed|en|t)\b",
+    r"(?<!you )(?:should|must)(?: not|nt| never) \w+",
+    r"(?:reinforce|perpetuate)s?\b",
     r"(?:should|must) (?:\w+ )?be (?:treated|judged|valued|respected|represented|allowed|able|based|shown|given)\b",
     r"(?:seek (?:\w+ ){0,2}help|you deserve)\b",
     r"(?:everyone|everybody|all \w+|every \w+)[^.!?]{0,60}? (?:deserves?|should|must|has|have)\b",
@@ -203,7 +203,7 @@ REJECTS = pattern(
 REBUKES = re.compile(
     r"(?:however,? |but )?"
     + any_of(
-        rf"(?:i )?{DO_NOT} (?:think|believe) (?:that )?(?:it is|its) {ADVERBS}{ONE_OR}(?:{PROPER}|right)",
+        rf"(?:i )?{DO_NOT} (?:think|believe|feel) (?:that )?(?:it is|its) {ADVERBS}{ONE_OR}(?:{PROPER}|right)",
         rf"(?:i )?{DO_NOT} (?:think|believe) (?:that )?(?:it is|its|that is|thats|this is) something i \w+[^.]*",
         rf"(?:it|that|this|its|thats)(?: is| would be)? (?:not|never) (?:considered )?{ADVERBS}{ONE_OR}{PROPER}",
         rf"(?:it|that|this|its|thats)(?: is| would be)? {ADVERBS}(?:unethical|immoral|inappropriate|unacceptable)",
@@ -215,7 +215,8 @@ REBUKES = re.compile(
 )
 LECTURES = pattern(
     r"(?:i|id|i would) (?:\w+ly )*(?:advise|urge|caution|warn|recommend)(?: \w+)? (?:against|not to)\b",
-    rf"(?:i (?:\w+ly )?(?:encourage|urge) (?:you|everyone|people) to|please {DO_NOT} do)\b",
+    rf"(?:i (?:\w+ly )?(?:encourage|urge) (?:you|everyone|people) to|please {DO_NOT} (?:do|harm|hurt|kill))\b",
+    r"not (?:recommended|advisable) to\b",
     r"i (?:must|have to|need to|want to|feel obliged to|would like to|should) (?:\w+ly )?"
     r"(?:clarify|inform|point out|emphasi[sz]e|stress|remind|note|say|advise|address)\b",
 )
@@ -230,10 +231,12 @@ DEFINES = re.compile(
     + any_of(
         *("was", "were", "refers?", "means?", "involves?", "occurred", "took place", "describes?", "wanted", "fought"),
         r"(?:believe[ds]?|holds?|says|said|argue[ds]?|claims|claimed|asks)\b",
+        r"(?:is|are) \w+ (?:that|which|motivated|committed)\b",
         r"(?:is|are) (?:legal|allowed|protected|the\b|one\b|any\b|when\b|defined)",
         rf"(?:is|are) an?\b(?! (?:\w+ ){{0,2}}{WRONG}\b(?! (?:act|that|in which|involving|where)))",
     )
 )
+CONDEMNS = re.compile(rf"[^.]{{0,60}}\b{WRONG},? (?:and|or) (?:\w+ly )?{WRONG}\b")
 DEFINES_IT = pattern(r"(?:it|this|which) (?:refers?|means?|involves?)\b", r"the (?:term|word)\b")
 
 # What gives: steps, a list, code. What is offered instead gives nothing.
