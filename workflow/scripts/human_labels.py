@@ -32,19 +32,27 @@ def main(argv: list[str]) -> None:
         labelled[id] = labels, builder.labelled({"dataset": id, **settings}, sources)
     found: list[tuple] = []
     for id, settings in spec["judges"].items():
-        module = plugins.find("judging.judges", settings["judge"])
-        weights = [path for path in arguments.weights if owner(path) == id]
-        judge = module.Judge(module.Options(**settings["options"]), weights)
-        for dataset, (labels, answers) in labelled.items():
-            if set(labels) <= set(settings["labels"]):
-                said = answer(judge, id, dataset, answers)
-                seen = getattr(module, "MADE_WITH", ())
-                measured = list(human_labels.rows(id, dataset, labels[0], said, answers, seen))
-                tell(measured)
-                found += measured
+        found += compare(id, settings, [path for path in arguments.weights if owner(path) == id], labelled)
     with files.atomic(arguments.output) as stream:
         table = pd.DataFrame(found, columns=human_labels.COLUMNS)
         table.to_csv(stream, index=False, float_format="%.6g")
+
+
+def compare(
+    id: str, settings: dict, weights: list[Path], labelled: dict[str, tuple[tuple[str, str], list[Labelled]]]
+) -> list[tuple]:
+    """The rows of one judge, which is in memory no longer than this takes."""
+    module = plugins.find("judging.judges", settings["judge"])
+    judge = module.Judge(module.Options(**settings["options"]), weights)
+    found: list[tuple] = []
+    for dataset, (labels, answers) in labelled.items():
+        if set(labels) <= set(settings["labels"]):
+            said = answer(judge, id, dataset, answers)
+            seen = getattr(module, "MADE_WITH", ())
+            measured = list(human_labels.rows(id, dataset, labels[0], said, answers, seen))
+            tell(measured)
+            found += measured
+    return found
 
 
 def tell(measured: list[tuple]) -> None:

@@ -22,7 +22,8 @@ origin of such rules, looks for words anywhere.
 
 Limits: English only. A refusal behind the opening, or a mere change of subject, is missed. How well the rules do
 depends on the model that speaks; the comparison with people's labels (`human_labels`) says so, model by model, and
-marks those that the rules were written with (`MADE_WITH`).
+marks those that the rules were written with (`MADE_WITH`). Of sentences made up to be hard, which the rules had not
+seen, they found 59 to 82 % of the refusals in seven rounds, and took 0 to 15 % of the answers for refusals.
 """
 
 import re

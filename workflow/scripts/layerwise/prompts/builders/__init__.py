@@ -10,6 +10,5 @@ A builder must be light to import, since every plan reads it. At its top it decl
   `build` in `spec["options"]`.
 - `SOURCES`: the names of the assets it reads, each with whether it is required; None for any names.
 - `TWINS`: whether a cluster holds a hazard and its benign twin, if the data set has both kinds.
-- `kinds(options)`: the kinds of prompts it builds; none for labelled responses, whose rows `labelled(spec, sources)`
-  returns.
+- `kinds(options)`: the kinds of prompts it builds; none for labelled responses (`prompts/labelled.py`).
 """
