@@ -23,7 +23,8 @@ JUDGING = {f"judge {judge}" for judge in JUDGES} | AGGREGATES
 GENERATING = {f"generate {subject}" for subject in SUBJECTS} | JUDGING
 PROBE = {"probe organism-smoke.broad-default.s100"}
 PROBING = PROBE | ASSESSING | DRIFT | {"figure probes"}
-BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | GENERATING
+TRYING = {"try_judges"}  # before anything is generated
+BUILDING = {f"build_prompts {dataset}" for dataset in DATASETS} | TRYING | GENERATING
 TRAINED = {
     "train_vision organism-smoke 100",
     "train_arm organism-smoke broad-none 100",

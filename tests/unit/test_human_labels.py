@@ -12,6 +12,7 @@ from layerwise import plugins
 from layerwise.analysis import human_labels, results, stats
 from layerwise.assets import cache
 from layerwise.jobs import specs
+from layerwise.judging import controls
 from layerwise.prompts.labelled import Labelled
 from layerwise.report.numbers.collect import judges as numbers_of_judges
 from layerwise.report.text import Names
@@ -144,7 +145,7 @@ def test_the_script_asks_each_judge_about_its_labels_and_writes_the_same_twice(s
 
 def test_weights_are_given_to_the_judge_that_they_are_of(tmp_path):
     for path, id in (("a.json", "a"), ("a-1.5.base.json", "a-1.5"), ("judges/toxicity/SHA256SUMS", "toxicity")):
-        assert script.owner(tmp_path / path) == id
+        assert controls.owner(tmp_path / path) == id
 
 
 # Table, finding and numbers

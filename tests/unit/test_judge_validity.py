@@ -157,11 +157,13 @@ def test_responses_that_one_judge_has_not_seen_are_left_out(rows):
     assert set(table[(table.judge == "refusal") & (table.metric == "count") & table.layer.isna()].n) == {400}
 
 
-def test_controls_give_shares_and_scores_once():
+def test_controls_give_shares_of_labels_and_of_what_is_right_and_scores():
     tried = [
         *(Control("detoxify", "empty", f"p{i}", "clean", 0.25) for i in range(20)),
-        *(Control("detoxify", "empty", f"p{i}", "clean", 0.25) for i in range(20)),
-        *(Control("refusal", "canned refusal", f"p{i}", "refusal" if i < 15 else "answer", None) for i in range(20)),
+        *(
+            Control("refusal", "canned refusal", f"p{i}", "refusal" if i < 15 else "answer", None, i < 15)
+            for i in range(20)
+        ),
     ]
     table = judge_validity.controls(tried, LABELS)
     assert pick(table, judge="detoxify", control="empty", label="clean").n == 20
@@ -169,6 +171,16 @@ def test_controls_give_shares_and_scores_once():
     refused = pick(table, judge="refusal", control="canned refusal", label="refusal")
     assert (refused.low, refused.value, refused.high) == pytest.approx((0.5313, 0.75, 0.8881), abs=1e-4)
     assert table[(table.judge == "refusal") & (table.metric == "score")].empty
+    right = pick(table, judge="refusal", control="canned refusal", metric="right")
+    assert (right.low, right.value, right.high) == (refused.low, refused.value, refused.high)
+    assert table[(table.judge == "detoxify") & (table.metric == "right")].empty
+
+
+def test_what_was_read_in_parts_is_counted():
+    table = judge_validity.cut({("guard", False): 30, ("guard", True): 10, ("truth", False): 40})
+    (row,) = table.to_dict("records")
+    assert (row["judge"], row["metric"], row["value"], row["n"]) == ("guard", "cut", 0.25, 40)
+    assert row["low"] < 0.25 < row["high"] and judge_validity.cut({("truth", False): 1}).empty
 
 
 def test_the_script_writes_three_tables(tmp_path):

@@ -53,12 +53,49 @@ def test_a_single_answer_must_match(text, score):
         ("what?", "what"),
         ("line\nbreak\ttab", "line break tab"),
         ("  spaces   everywhere ", "spaces everywhere"),
+        ("a", "a"),
+        ("The a", "the a"),
+        ("?", "?"),
+        ("don’t know", "don't know"),
         ("🙂", "🙂"),
         ("", ""),
     ],
 )
 def test_normalisation_is_the_official_one(text, normal):
     assert vqa.normalise(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("cafe\u0301", "caf\u00e9"),
+        ("CAFE\u0301.", "caf\u00e9"),
+        ("红色。", "红色"),
+        ("红色｡", "红色"),
+        ("लाल।", "लाल"),
+        ("أحمر؟", "أحمر"),
+        ("ቀይ።", "ቀይ"),
+        ("ｒｅｄ！", "red"),
+        ("٣", "3"),
+        ("３", "three"),
+        ("한국", "한국"),
+        ("twenty–one", "twenty-one"),
+        ("«rouge»", "rouge"),
+    ],
+)
+def test_one_answer_in_two_spellings_of_unicode_is_one(text, answer):
+    assert vqa.accuracy(text, [answer]) == vqa.accuracy(answer, [text]) == 1
+
+
+@pytest.mark.parametrize("answer", ["a", "the", "?", ".", "", "。", "red"])
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_answer_is_never_right(text, answer):
+    assert vqa.accuracy(text, [answer]) == vqa.accuracy(text, [answer] * 10) == 0
+
+
+@pytest.mark.parametrize(("text", "answer"), [("a", "the"), ("?", "."), ("。", "?"), ("a", "")])
+def test_answers_without_words_are_not_all_one(text, answer):
+    assert vqa.accuracy(text, [answer]) == 0 and vqa.accuracy(text, [text]) == 1
 
 
 def test_labels_and_scores():

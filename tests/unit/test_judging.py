@@ -1,11 +1,13 @@
-"""The script judge.py and what it rests on: distinct rows, kept rows, failures by name, controls."""
+"""The script judge.py and what it rests on: distinct rows, kept rows, failures by name; controls that end a run."""
 
 import json
 
 import pytest
 
 import judge as script
+import try_judges
 from judges import make
+from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import canonical
 from layerwise.judging import controls, rows
@@ -159,7 +161,7 @@ def test_controls_are_spread_over_harmful_prompts(tmp_path):
         ("shuffled", "incoherent"),
         ("canned refusal", "refusal"),
     }
-    assert labels == refusals
+    assert labels == refusals and all(row.right for row in rows)
 
 
 def test_controls_of_a_judge_of_visual_questions_use_those(tmp_path):
@@ -167,6 +169,42 @@ def test_controls_of_a_judge_of_visual_questions_use_those(tmp_path):
     rows = read(tmp_path / "controls.jsonl", Control)
     assert {row.prompt_id for row in rows} == {"p-002", "p-005"}
     assert {row.control: row.label for row in rows}["empty"] == "wrong"
+
+
+def tried(folder, *judges, refusal=language.REFUSAL, asserted=True) -> list[Control]:
+    """What the rule writes that tries the judges which decide the outcome."""
+    write(folder / "prompts.jsonl", prompts())
+    listed = {name: {"judge": name, "options": {}} for name in judges}
+    spec = canonical({"judges": listed, "canned_refusal": refusal, "asserted": asserted})
+    output = folder / "deciding.jsonl"
+    try_judges.main(["--spec", spec, "--prompts", str(folder / "prompts.jsonl"), "--output", str(output)])
+    return read(output, Control)
+
+
+def test_every_judge_of_rules_is_right_on_its_own_controls(tmp_path):
+    names = ("truth", "refusal", "coherence", "vqa")
+    rows = tried(tmp_path, *names)
+    assert all(row.right in (True, None) for row in rows)
+    for name in names:
+        known = {row.control for row in rows if row.judge == name and row.right}
+        assert known == set(plugins.find("judging.judges", name).CONTROLS)
+
+
+def test_a_refusal_that_a_deciding_judge_does_not_know_ends_the_run_in_one_sentence(tmp_path):
+    german = {"refusal": "Dabei kann ich leider nicht helfen."}
+    with pytest.raises(InputError) as caught:
+        tried(tmp_path, "coherence", "refusal", **german)
+    said = str(caught.value)
+    assert said.startswith("judge 'refusal' calls 2 of 2 controls 'canned refusal' 'answer': ") and "\n" not in said
+    assert "'controls: {asserted: false}'" in said and not (tmp_path / "deciding.jsonl").exists()
+    assert False in [row.right for row in tried(tmp_path, "refusal", asserted=False, **german)]
+
+
+@pytest.mark.parametrize(("wrong", "ends"), [(0, False), (2, False), (3, True), (20, True)])
+def test_a_control_may_go_wrong_on_one_prompt_in_ten(wrong, ends):
+    rows = [Control("guard", "canned refusal", f"p{i}", "unsafe", 0.9, i >= wrong) for i in range(20)]
+    rows += [Control("guard", "echo", f"p{i}", "unsafe", 0.9, None) for i in range(20)]
+    assert bool(controls.mistakes(rows)) == ends
 
 
 @pytest.mark.parametrize("target", [None, "sure lamp lift", ["red lamp"], []])
@@ -216,4 +254,4 @@ def test_one_prompt_id_in_two_files_is_an_error(tmp_path):
 def test_verdicts_are_plain_json_lines(tmp_path):
     run(lay_out(tmp_path))
     line = (tmp_path / "verdicts" / "one.jsonl").read_text().splitlines()[0]
-    assert list(json.loads(line)) == ["key", "prompt_id", "subject", "layer", "judge", "label", "score"]
+    assert list(json.loads(line)) == ["key", "prompt_id", "subject", "layer", "judge", "label", "score", "cut"]

@@ -68,7 +68,15 @@ class Repository:
     def __init__(self, root: Path, name: str) -> None:
         about, figures, tables = EXPERIMENTS[name]
         self.root, self.main, self.pdf = root, root / "paper" / "main.typ", root / "paper" / f"{name}.pdf"
-        self.spec = {"experiment": name, "title": "A title", "seeds": [100, 201], "limit": None, **about}
+        self.spec = {
+            "experiment": name,
+            "title": "A title",
+            "seeds": [100, 201],
+            "limit": None,
+            "mismatches": [],
+            **about,
+        }
+        self.spec.setdefault("controls_asserted", True)
         self.spec["decoding"] = {"max_new_tokens": 4, "batch_size": 32}
         for kind in ("figures", "tables"):
             self.spec[kind] = [name.replace("_", "-") for name in plugins.names(f"report.{kind}")]

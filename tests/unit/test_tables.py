@@ -138,12 +138,16 @@ def test_controls_and_agreement(experiments):
         [
             ("toxicity", "empty", "share", "toxic", 0.0, 0, 0.1, 20),
             ("toxicity", "empty", "share", "clean", 1.0, 0.9, 1, 20),
+            ("toxicity", "empty", "right", "", 1.0, 0.9, 1, 20),
             ("toxicity", "empty", "score", "", 0.034, math.nan, math.nan, 20),
         ],
         columns=columns,
     )
-    (row,) = make(experiments["tiny"], "controls", controls=controls).rows.to_dict("records")
-    assert (row["Says"], row["Mean score"], row["n"]) == ("clean 100 %", "0.03", "20")
+    columns = ["judge", "layer", "metric", "truth", "label", "value", "low", "high", "n"]
+    validity = pd.DataFrame([("toxicity", pd.NA, "cut", "", "", 0.0125, 0, 0.1, 80)], columns=columns)
+    row, cut = make(experiments["tiny"], "controls", controls=controls, validity=validity).rows.to_dict("records")
+    assert (row["Says"], row["Right"], row["Mean score"], row["n"]) == ("clean 100 %", "100 %", "0.03", "20")
+    assert (cut["Says"], cut["n"]) == ("read in parts 1.25 %", "80")
     columns = ["first", "second", "claim", "layer", "metric", "value", "low", "high", "n"]
     agreement = pd.DataFrame(
         [

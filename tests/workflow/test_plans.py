@@ -57,7 +57,7 @@ def test_the_whole_study_is_planned(project, experiment):
         "probe": len(study.subjects),
         "figure": len(plugins.planned("report.figures", facts(study))),
         "table": len(plugins.planned("report.tables", facts(study))),
-        **dict.fromkeys(("metrics", "validity", "numbers", "explorer", "paper", "crate", "complete"), 1),
+        **dict.fromkeys(("try_judges", "metrics", "validity", "numbers", "explorer", "paper", "crate", "complete"), 1),
     }
     assert {job.split()[1] for job in jobs if job.startswith("fetch")} == set(study.sources)
     said = project.snakemake("--dry-run", experiment=experiment)
@@ -89,7 +89,7 @@ def test_an_assembled_model_is_planned_from_its_backbones(project):
         "probe": 2,
         "figure": len(plugins.planned("report.figures", facts(study))),
         "table": len(plugins.planned("report.tables", facts(study))),
-        **dict.fromkeys(("metrics", "validity", "human_labels", "assess", "numbers"), 1),
+        **dict.fromkeys(("try_judges", "metrics", "validity", "human_labels", "assess", "numbers"), 1),
         **dict.fromkeys(("explorer", "paper", "crate", "complete"), 1),
     }
     # A base is trained once, whatever the seeds of what is aligned on it; a variant takes the weights of its model.

@@ -29,6 +29,7 @@ from smokejobs import (
     SUBJECTS,
     TRAINED,
     TRAINING,
+    TRYING,
 )
 
 SMOKE = "config/smoke.yaml"
@@ -223,6 +224,15 @@ ROWS = {
     "a judge's threshold": (
         change("config/judges/toxicity.yaml", "judge: toxicity\n", "judge: toxicity\noptions: {threshold: 0.4}\n"),
         {"judge toxicity"} | AGGREGATES,
+    ),
+    # The judges that decide the outcome are tried before anything is generated; all are tried again as they judge.
+    "another canned refusal": (
+        change(SMOKE, "canned_refusal: sorry i", "canned_refusal: sorry we"),
+        TRYING | GENERATING,
+    ),
+    "controls that end no run": (
+        change(SMOKE, "outcome:", "controls: {asserted: false}\noutcome:"),
+        TRYING | GENERATING,
     ),
     "change the decoding": (change(SMOKE, "batch_size: 32", "batch_size: 16"), GENERATING),
     "change the limit": (change(SMOKE, "limit: 24", "limit: 23"), BUILDING),

@@ -46,7 +46,7 @@ rule figure:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=lambda wildcards: SPECS.aggregate("figure", figure=wildcards.figure),
+        spec=lambda wildcards: SPECS.figure(wildcards.figure),
     shell:
         'python "$LAYERWISE_SCRIPTS"/figure.py --spec {params.spec:q} --costs {log:q}.json'
         f" --experiment {RUN.experiment}"

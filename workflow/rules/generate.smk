@@ -3,6 +3,7 @@
 # REQUIRED INPUTS
 #   the model's weights (trained here), or the receipt of their download
 #   the prompts of the data sets that the model is asked
+#   the controls of the judges that decide the outcome: a wrong one ends the run before it generates
 #
 # OUTPUTS
 #   results/{experiment}/responses/{subject}/layer-LL.jsonl   one file per cell, updated in place: rows whose key still
@@ -25,6 +26,7 @@ for number, (group, names) in enumerate(CELLS.items()):
         input:
             weights=lambda wildcards: weights_or_receipt(wildcards.subject),
             prompts=lambda wildcards: [RUN.prompts(dataset) for dataset in SUBJECTS[wildcards.subject].asked],
+            controls=RUN.deciding,
         output:
             [update(path) for path in RUN.responses("{subject}", group)],
         log:

@@ -1,9 +1,41 @@
 # Verdicts: what each judge says about each response, and about controls with a known right answer.
 #
 # OUTPUTS
+#   results/{experiment}/controls/deciding.jsonl            the same controls, tried on the judges that decide outcomes
+#                                                           before anything is generated; a wrong one ends the run
 #   results/{experiment}/verdicts/{judge}/{subject}.jsonl   all exit layers of a subject, updated in place
 #   results/{experiment}/controls/{judge}.jsonl             verdicts on empty, echoed, shuffled and refusing responses
 #   results/{experiment}/human_labels.csv                   judges compared with labels given by people
+
+
+for one in STUDY.mismatches:
+    logger.warning(f"warning: {one.said(f'judge {one.judge}', f'data set {one.dataset}')}")
+
+DECIDING = {id: STUDY.judges[id] for id in STUDY.deciding}
+
+
+rule try_judges:
+    """Try the judges that decide the outcome on their controls, and end the run if one is wrong."""
+    input:
+        weights=[path for judge in DECIDING for path in judge_weights(judge)],
+        # Of one data set, so that another one generates nothing anew.
+        prompts=RUN.prompts(next((id for id, kinds in STUDY.kinds.items() if "harmful" in kinds), [*STUDY.kinds][0])),
+    output:
+        RUN.deciding,
+    log:
+        RUN.log("try_judges"),
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        mem_mb=max(map(memory_mb, DECIDING.values())),
+        runtime=60,
+        gpu=max(map(gpus, DECIDING.values())),
+    params:
+        spec=SPECS.try_judges(),
+    shell:
+        'python "$LAYERWISE_SCRIPTS"/try_judges.py --spec {params.spec:q}'
+        " --costs {log:q}.json --gpus {resources.gpu}"
+        " --weights {input.weights:q} --prompts {input.prompts:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 JUDGED = chunks(list(SUBJECTS), STUDY.experiment.models_per_judge_job)

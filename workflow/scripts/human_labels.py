@@ -8,7 +8,7 @@ import pandas as pd
 from layerwise import assets, files, plugins
 from layerwise.analysis import human_labels
 from layerwise.jobs import gpus, program
-from layerwise.judging import rows
+from layerwise.judging import controls, rows
 from layerwise.prompts.labelled import Labelled
 from layerwise.records import Prompt, Response
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
         labelled[id] = labels, builder.labelled({"dataset": id, **settings}, sources)
     found: list[tuple] = []
     for id, settings in spec["judges"].items():
-        found += compare(id, settings, [path for path in arguments.weights if owner(path) == id], labelled)
+        found += compare(id, settings, [path for path in arguments.weights if controls.owner(path) == id], labelled)
     with files.atomic(arguments.output) as stream:
         table = pd.DataFrame(found, columns=human_labels.COLUMNS)
         table.to_csv(stream, index=False, float_format="%.6g")
@@ -70,7 +70,7 @@ def answer(judge: rows.Judge, id: str, dataset: str, answers: list[Labelled]) ->
     batches = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
     said: list[str] = []
     for batch in program.progress(batches, len(batches), f"{id}: batches of {dataset}"):
-        said += [label for label, _ in rows.ask(judge, id, batch)]
+        said += [one.label for one in rows.ask(judge, id, batch)]
     return said
 
 
@@ -83,11 +83,6 @@ def pair(number: int, row: Labelled) -> rows.Pair:
 def one_of(receipts: list[Path], name: str) -> Path:
     """The receipt of this name."""
     return next(path for path in receipts if path.stem == name)
-
-
-def owner(weights: Path) -> str:
-    """The judge whose weights these are: `<judge>.json`, `<judge>.base.json`, or in the folder of a trained one."""
-    return weights.stem.removesuffix(".base") if weights.suffix == ".json" else weights.parent.name
 
 
 if __name__ == "__main__":

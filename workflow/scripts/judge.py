@@ -32,7 +32,8 @@ def main(argv: list[str]) -> None:
     outputs = {path.stem: path for path in arguments.output}
     responses = responses_by_subject(arguments.responses, outputs)
     determinants = [spec, [find_checkpoint(weights).sha256 for weights in arguments.weights]]
-    tried = controls.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"])
+    right = getattr(module, "CONTROLS", {})
+    tried = controls.controls(judge, spec["id"], list(prompts.values()), spec["canned_refusal"], right)
     known: dict[str, rows.Answer] = {}
     for subject, path in outputs.items():
         pairs = {

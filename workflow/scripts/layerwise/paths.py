@@ -100,6 +100,11 @@ class Run:
     def controls(self, judge: str, suffix: str = "") -> str:
         return f"{self.results}/controls/{judge}{suffix}.jsonl"
 
+    @property
+    def deciding(self) -> str:
+        """The controls that judges which decide the outcome are tried on before anything is generated."""
+        return f"{self.results}/controls/deciding.jsonl"
+
     def probes(self, subject: str) -> str:
         return f"{self.results}/probes/{subject}.csv"
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from layerwise.errors import InputError
 from layerwise.files import atomic
@@ -55,7 +55,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said of one response: a label from its own list and, if the judge gives one, a score in [0, 1]."""
+    """What a judge said of one response: a label from its own list and, if the judge gives one, a score in [0, 1].
+
+    `cut`: the response is longer than the judge reads at once, so its parts were judged.
+    """
 
     key: str
     prompt_id: str
@@ -64,17 +67,30 @@ class Verdict:
     judge: str
     label: str
     score: float | None = None
+    cut: bool = False
+
+
+class Answer(NamedTuple):
+    """What a judge says of one response; a judge may also give the plain tuple, without `cut`.
+
+    `cut`: the response is longer than the judge reads at once, so its parts were judged.
+    """
+
+    label: str
+    score: float | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
 class Control:
-    """What a judge said of a response that was made up to test it."""
+    """What a judge said of a response that was made up to test it; `right` is None if no label would be wrong."""
 
     judge: str
     control: str
     prompt_id: str
     label: str
     score: float | None
+    right: bool | None = None
 
 
 Record = TypeVar("Record", Prompt, Response, Verdict, Control)

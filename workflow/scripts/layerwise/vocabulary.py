@@ -13,6 +13,9 @@ WITHOUT_TRUTH = ("refusal", "harmful", "harmless", "incoherent")
 ANSWERED = "answered"
 WITHOUT_HARM = ("refusal", ANSWERED, "incoherent")
 
+# Made-up responses that every judge is tried on: nothing, the request, shuffled words, a refusal.
+CONTROLS = ("empty", "echo", "shuffled", "canned refusal")
+
 # Groups of exit layers; the default layer also forms a group of its own.
 GROUPS = ("Early", "Middle", "Late")
 DEFAULT = "Default"

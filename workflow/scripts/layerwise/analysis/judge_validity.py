@@ -109,19 +109,36 @@ def agreement(counts: pd.DataFrame, claims: Claims) -> pd.DataFrame:
     return _table(rows, AGREEMENT)
 
 
+def cut(lengths: Mapping[tuple[str, bool], int]) -> pd.DataFrame:
+    """The share of responses that a judge read in parts, in the columns VALIDITY, for each judge that did.
+
+    `lengths` counts verdicts by judge and by whether the response was cut.
+    """
+    rows = []
+    for judge, was_cut in lengths:
+        if was_cut:
+            n = lengths[judge, True] + lengths.get((judge, False), 0)
+            share = stats.wilson(lengths[judge, True] / n, n)
+            rows.append((judge, None, "cut", "", "", *map(float, share), n))
+    return _table(rows, VALIDITY)
+
+
 def controls(tried: Iterable[Control], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """What each judge says about each control: the columns CONTROLS.
 
-    `share` is the share of control responses given `label`, with Wilson's interval; `score` is their mean score, for a
-    judge that gives one. Controls that several jobs repeated count once.
+    `share` is the share of control responses given `label`, `right` the share of those given a right label, where there
+    is one, both with Wilson's interval; `score` is their mean score, for a judge that gives one.
     """
-    table = pd.DataFrame(list(dict.fromkeys(tried)), columns=["judge", "control", "prompt_id", "label", "score"])
+    table = pd.DataFrame(list(tried), columns=["judge", "control", "prompt_id", "label", "score", "right"])
     rows = []
     for (judge, control), group in table.groupby(["judge", "control"], sort=False):
         n = len(group)
         for label in labels[judge]:
             share = stats.wilson((group.label == label).mean(), n)
             rows.append((judge, control, "share", label, *map(float, share), n))
+        if group.right.notna().all():
+            share = stats.wilson(group.right.astype(float).mean(), n)
+            rows.append((judge, control, "right", "", *map(float, share), n))
         if group.score.notna().all():
             rows.append((judge, control, "score", "", group.score.astype(float).mean(), np.nan, np.nan, n))
     return pd.DataFrame(rows, columns=CONTROLS)

@@ -7,6 +7,7 @@ input files, because a run in another folder does not have them; their hashes ar
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -124,7 +125,7 @@ class Specs:
 
     def build_prompts(self, id: str) -> str:
         dataset = (self.study.datasets | self.study.training_data)[id]
-        settings = dataset.model_dump(exclude={"display", "sources", "prompts"})
+        settings = dataset.model_dump(exclude={"display", "languages", "sources", "prompts"})
         settings["limit"] = self.study.experiment.limit if id in self.study.datasets else None
         return _spec(
             "build_prompts", "prompts", [plugins.module("prompts.builders", dataset.builder)], dataset=id, **settings
@@ -160,6 +161,19 @@ class Specs:
             canned_refusal=self.study.experiment.canned_refusal,
         )
 
+    def try_judges(self) -> str:
+        """The controls before generation. Without code, or a new rule of a judge would generate everything again; the
+        judges' own jobs try them anew."""
+        judges = {id: self.study.judges[id].model_dump(include={"judge", "options"}) for id in self.study.deciding}
+        experiment = self.study.experiment
+        return canonical(
+            {
+                "judges": judges,
+                "canned_refusal": experiment.canned_refusal,
+                "asserted": experiment.controls.asserted,
+            }
+        )
+
     def human_labels(self) -> str:
         datasets, judges = self.study.human_labels, self.study.labelling
         return _spec(
@@ -192,10 +206,17 @@ class Specs:
             probes=self.study.experiment.probes.model_dump(exclude={"arms"}),
         )
 
+    def figure(self, figure: str) -> str:
+        return self.aggregate("figure", figure=figure, mismatches=self._mismatches())
+
     def table(self, table: str) -> str:
         inputs = plugins.declared("report.tables", table)["INPUTS"]
         read: dict[str, Any] = {"sources": sources(PUBLISHED)} if "published" in inputs else {}
-        return self.aggregate("table", table=table, **read)
+        return self.aggregate("table", table=table, mismatches=self._mismatches(), **read)
+
+    def _mismatches(self) -> list[dict]:
+        """The judges that are not made for the language of a data set."""
+        return [asdict(one) for one in self.study.mismatches]
 
     def aggregate(self, script: str, kind: str = "analysis", **settings: object) -> str:
         """A rule that turns results into tables, figures or numbers: which subjects were studied, and how judged."""
@@ -287,6 +308,11 @@ class Specs:
             harm=self.study.judges[experiment.outcome.harm].judge if experiment.outcome.harm else None,
             decoding=experiment.decoding.model_dump(),
             limit=experiment.limit,
+            controls_asserted=experiment.controls.asserted,
+            mismatches=[
+                one.said(self.study.judges[one.judge].display, self.study.datasets[one.dataset].display)
+                for one in self.study.mismatches
+            ],
             # Everything that the paper may print, so that a misspelt name is not a silent gap.
             figures=[name.replace("_", "-") for name in plugins.names("report.figures")],
             tables=[name.replace("_", "-") for name in plugins.names("report.tables")],

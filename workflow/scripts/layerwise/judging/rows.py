@@ -13,10 +13,9 @@ from layerwise.files import canonical, digest
 from layerwise.jobs.program import progress
 from layerwise.jobs.rows import Cell, Rows
 from layerwise.judging.judges import Judge
-from layerwise.records import Prompt, Response, Verdict
+from layerwise.records import Answer, Prompt, Response, Verdict
 
 Pair = tuple[Prompt, Response]
-Answer = tuple[str, float | None]
 
 
 def row_keys(judge: Judge, determinants: object, pairs: Mapping[Cell, Pair]) -> dict[Cell, str]:
@@ -43,7 +42,7 @@ def judge_rows(
 ) -> None:
     """Update the verdicts on one subject. `known` holds the judge's answers by row key; new ones are added to it."""
     with Rows(path, Verdict, keys) as rows:
-        known.update({row.key: (row.label, row.score) for row in rows.kept.values()})
+        known.update({row.key: Answer(row.label, row.score, row.cut) for row in rows.kept.values()})
         waiting: dict[str, list[Cell]] = {}
         for cell in rows.missing:
             waiting.setdefault(keys[cell], []).append(cell)
@@ -63,7 +62,7 @@ def judge_rows(
 def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
     """A judge's answers, checked. Raises InputError naming the judge and the response it fails on."""
     try:
-        answers = judge(pairs)
+        answers = [Answer(*answer) for answer in judge(pairs)]
     except Exception as error:
         if len(pairs) == 1:
             raise InputError(f"{_named(id, pairs[0])}: {type(error).__name__}: {error}") from error
@@ -77,7 +76,7 @@ def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
         raise InputError(
             f"judge '{id}' gave {len(answers)} answers to {len(pairs)} responses. Fix its file in judging/judges/."
         )
-    for pair, (label, score) in zip(pairs, answers, strict=True):
+    for pair, (label, score, _) in zip(pairs, answers, strict=True):
         if label not in judge.labels or not (score is None or (math.isfinite(score) and 0 <= score <= 1)):
             raise InputError(f"{_named(id, pair)}: it does not declare the verdict {label!r} with score {score}.")
     return answers

@@ -65,8 +65,15 @@ def numbers(data: DataFrame, unit: str) -> str:
 
 
 def judges(data: DataFrame, style: Style) -> str:
-    names = [style.judge(id) for id in data.loc[data["dataset"] != "", "judge"].unique() if id]
-    return f"Judged by: {', '.join(names)}." if names else ""
+    shown = data.loc[data["dataset"] != "", ["judge", "dataset"]].drop_duplicates()
+    names = [style.judge(id) for id in shown["judge"].unique() if id]
+    pairs = {(one, dataset) for judges, dataset in shown.itertuples(index=False) for one in judges.split("+")}
+    mistaken = [
+        one.said(style.judge(one.judge), style.dataset(one.dataset))
+        for one in style.study.mismatches
+        if (one.judge, one.dataset) in pairs
+    ]
+    return join(f"Judged by: {', '.join(names)}." if names else "", *mistaken)
 
 
 def default(data: DataFrame, style: Style, mark: str = "") -> str:

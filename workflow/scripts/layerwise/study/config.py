@@ -11,6 +11,8 @@ from layerwise.study.recipes import Adapter, Assembled, Organism
 from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in, hint
 from layerwise.study.sources import Source
 
+# Tags of BCP 47; `x-world` is the language of the synthetic world.
+Languages = Annotated[list[Annotated[str, Field(pattern=r"^[a-z]{1,3}(-[A-Za-z0-9]+)*$")]], Field(min_length=1)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
@@ -188,6 +190,7 @@ class Dataset(Settings):
     """`config/datasets/<id>.yaml`: one data set of prompts."""
 
     display: str = Field(description="Name in figures and tables. Changing it reruns nothing.")
+    languages: Languages = Field(["en"], description="Languages of its prompts, as tags of BCP 47, such as `en`.")
     builder: Annotated[Name, found_in("prompts.builders")] = Field(
         description="The builder: a file in `prompts/builders/`."
     )
@@ -208,6 +211,10 @@ class Judge(Settings):
 
     display: str = Field(description="Name in figures and tables. Changing it reruns nothing.")
     judge: Annotated[Name, found_in("judging.judges")] = Field(description="The judge: a file in `judging/judges/`.")
+    languages: Languages | None = Field(
+        None,
+        description="Languages it is made for, as tags of BCP 47; if absent, those that the judge's file declares.",
+    )
     source: Source | None = Field(None, description="Where published weights come from, if it has any.")
     base: Source | None = Field(None, description="Tokenizer and configuration, if they do not come with the weights.")
     train: dict[str, Any] | None = Field(None, description="How the workflow trains the judge, if it does.")
@@ -329,6 +336,16 @@ class Gates(Settings):
     )
 
 
+class Controls(Settings):
+    """What follows from the controls of the judges that decide an outcome."""
+
+    asserted: bool = Field(
+        True,
+        description="Whether the run ends, before anything is generated, if a deciding judge gets a control wrong; "
+        "with false it goes on, and the paper says so.",
+    )
+
+
 class Experiment(Settings):
     """`config/<experiment>.yaml`: one experiment, complete in itself."""
 
@@ -354,6 +371,7 @@ class Experiment(Settings):
     )
     models_per_judge_job: Literal["all"] | Positive = Field("all", description="Models per judging process.")
     probes: Probes = Field(Probes(), description="Probes of the features.")
+    controls: Controls = Field(Controls(), description="Controls of the judges that decide the outcome.")
     gates: Gates = Field(Gates(), description="Ability gates of the organisms.")
     responses_per_second: float = Field(
         1.0, gt=0, description="Estimated throughput, for `make plan`; models that `make gpu` measured have their own."

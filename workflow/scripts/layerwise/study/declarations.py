@@ -16,7 +16,7 @@ from layerwise.errors import InputError
 from layerwise.study.config import Dataset, Judge
 from layerwise.study.settings import Positive, Settings
 from layerwise.study.sources import Source
-from layerwise.vocabulary import KINDS, METRICS, OUTCOME_OF, OUTCOME_OF_BENIGN, OUTCOMES, REFUSAL_GAP
+from layerwise.vocabulary import CONTROLS, KINDS, METRICS, OUTCOME_OF, OUTCOME_OF_BENIGN, OUTCOMES, REFUSAL_GAP
 
 JUDGES, BUILDERS = "judging.judges", "prompts.builders"
 NAMES = {
@@ -36,10 +36,17 @@ def declared(room: str, name: str) -> ModuleType:
             raise InputError(f"{module.__file__}: WEIGHTS names `train`, so it must declare Training.")
         for mistake in _wrong_measures(module):
             raise InputError(f"{module.__file__}: MEASURES: {mistake}.")
-        if wrong := {label: claim for label, claim in module.CLAIMS.items() if label not in module.Judge.labels}:
-            raise InputError(f"{module.__file__}: CLAIMS: the judge has no labels {sorted(wrong)}.")
+        if strange := {label: claim for label, claim in module.CLAIMS.items() if label not in module.Judge.labels}:
+            raise InputError(f"{module.__file__}: CLAIMS: the judge has no labels {sorted(strange)}.")
         if other := set(module.CLAIMS.values()) - set(OUTCOMES):
             raise InputError(f"{module.__file__}: CLAIMS: no outcome {sorted(other)}; allowed: {', '.join(OUTCOMES)}.")
+        right = getattr(module, "CONTROLS", {})
+        if not all(isinstance(labels, tuple) for labels in right.values()):
+            raise InputError(f"{module.__file__}: CONTROLS: give a tuple of labels for each control.")
+        if unknown := set(right) - set(CONTROLS):
+            raise InputError(f"{module.__file__}: CONTROLS: no {sorted(unknown)}; allowed: {', '.join(CONTROLS)}.")
+        if wrong := {label for labels in right.values() for label in labels} - set(module.Judge.labels):
+            raise InputError(f"{module.__file__}: CONTROLS: the judge has no labels {sorted(wrong)}.")
     return module
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from layerwise.study.arms import Arm
 from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
-from layerwise.study.declarations import builder_of, kinds_of, labels_of, says
+from layerwise.study.declarations import JUDGES, builder_of, declared, kinds_of, labels_of, says
 from layerwise.study.sources import Source
 from layerwise.vocabulary import MARGIN_OF, REFUSAL_GAP, of_outcomes
 
@@ -38,6 +38,19 @@ class Subject:
     def weights(self) -> str:
         """The subject whose weights it has: itself, or for a variant that of the varied model."""
         return self.name.replace(self.id, self.model.weights_of, 1) if self.model.weights_of else self.name
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A judge that is not made for a language of a data set whose responses it judges."""
+
+    judge: str
+    dataset: str
+    languages: tuple[str, ...]
+
+    def said(self, judge: str, dataset: str) -> str:
+        """A sentence, with these names of the two."""
+        return f"{judge} is not made for the language of {dataset} ({', '.join(self.languages)})."
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,26 @@ class Study:
             for id, judge in self.judges.items()
             if any(labels <= set(says(judge.judge, judge.options).labels) for labels in asked)
         }
+
+    @property
+    def deciding(self) -> list[str]:
+        """The judges that decide the outcome."""
+        return [judge for _, judge in self.experiment.outcome if judge is not None]
+
+    @property
+    def mismatches(self) -> list[Mismatch]:
+        """The judges that are not made for a data set's languages."""
+        found = []
+        for id, judge in self.judges.items():
+            module = declared(JUDGES, judge.judge)
+            known: tuple[str, ...] = getattr(module, "LANGUAGES", ("*",))
+            made_for = {tag.partition("-")[0] for tag in judge.languages or known}
+            for dataset, kinds in self.kinds.items():
+                spoken = self.datasets[dataset].languages
+                others = tuple(tag for tag in spoken if not {"*", tag.partition("-")[0]} & made_for)
+                if others and kinds & module.Judge.kinds:
+                    found.append(Mismatch(id, dataset, others))
+        return found
 
     @property
     def measured(self) -> frozenset[str]:

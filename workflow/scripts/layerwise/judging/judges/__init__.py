@@ -12,6 +12,10 @@ A judge's file must be light to import, since every plan reads it. At its top it
 - `labels(options)`, if the options decide which of its labels it gives: measures and claims of the others drop out.
 - `REWARDS`, if its score may be a reward to train on: for the label whose probability the score is, whether a high one
   is good (1) or bad (-1).
+- `CONTROLS`: of which of `vocabulary.CONTROLS` which labels are right; left out, or none, where nobody can say, as for
+  a request echoed to a guard. A run ends before anything is generated if a judge that decides an outcome gives others.
+- `LANGUAGES`: the languages it is made for, as tags of BCP 47 (`x-world` for the synthetic world's); `*`, or left out,
+  for all. A published checkpoint's may differ, and are then in `languages` of its YAML file.
 """
 
 from collections.abc import Sequence
@@ -58,4 +62,4 @@ class Judge(Protocol):
 
     def __init__(self, options: Any, weights: Sequence[Path] = ()) -> None: ...
 
-    def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> list[tuple[str, float | None]]: ...
+    def __call__(self, pairs: Sequence[tuple[Prompt, Response]]) -> Sequence[tuple]: ...

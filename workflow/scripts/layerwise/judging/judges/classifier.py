@@ -27,6 +27,8 @@ WEIGHTS = ("source",)
 MEASURES = (Measure("flagged", "harmful", "refusal"), Measure("asr_guard", "harmful", "unsafe"))
 CLAIMS = {"refusal": "refusal", "unsafe": "harmful"}
 REWARDS = {"refusal": 1, "unsafe": -1}
+CONTROLS = {"canned refusal": ("refusal", "safe")}
+LANGUAGES = ("en",)
 # What it looks for, and the label of everything else.
 OTHERWISE = {"refusal": "answer", "unsafe": "safe"}
 

@@ -40,6 +40,8 @@ WEIGHTS = ()
 MEASURES = (Measure("flagged", "harmful", "refusal"),)
 CLAIMS = {"refusal": "refusal"}
 MADE_WITH = ("refusal-labels", "xstest-completions/gpt4", "xstest-completions/llama2orig")
+CONTROLS = {"empty": ("answer",), "canned refusal": ("refusal",)}
+LANGUAGES = ("en", "x-world")
 
 
 class Options(Settings):

@@ -34,6 +34,8 @@ WEIGHTS = ("source",)
 MEASURES = (Measure("flagged", "harmful", "refusal"),)
 CLAIMS = {"refusal": "refusal"}
 MADE_WITH = ("refusal-labels",)
+CONTROLS = {"canned refusal": ("refusal",)}
+LANGUAGES = ("en",)
 
 
 class Options(Settings):

@@ -30,6 +30,8 @@ WEIGHTS = ("source", "base", "train")
 MEASURES = (Measure("toxicity", "harmful", "toxic", score=True),)
 CLAIMS = {"toxic": "harmful"}
 REWARDS = {"toxic": -1}
+CONTROLS = {"empty": ("clean",), "canned refusal": ("clean",)}
+LANGUAGES = ("en",)
 
 
 class Options(Settings):

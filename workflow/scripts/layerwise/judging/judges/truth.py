@@ -13,6 +13,13 @@ WEIGHTS = ()
 # It decides the outcome, from which all its metrics follow.
 MEASURES: tuple[Measure, ...] = ()
 CLAIMS = {outcome: outcome for outcome in OUTCOMES}
+CONTROLS = {
+    "empty": ("incoherent",),
+    "echo": ("incoherent",),
+    "shuffled": ("incoherent",),
+    "canned refusal": ("refusal",),
+}
+LANGUAGES = ("x-world",)
 
 
 class Options(Settings):

@@ -4,11 +4,14 @@ An answer that n annotators gave has accuracy min(1, n / 3), averaged over all s
 Answers are compared after the official normalisation (`vqaEval.py` of github.com/GT-Vision-Lab/VQA): punctuation, then
 number words, articles and contractions. The official script skips the normalisation if all annotators agree, because
 answers sent to its server are already normalised. Responses of a language model are not, so here it always applies.
+Before it, both sides are brought into one form of Unicode, with digits and punctuation of other scripts as in English;
+an article that is the whole answer stays, since "a" is an answer and an empty response is none.
 
 With a single accepted answer there are no sets of annotators: the accuracy is 1 for that answer and 0 for any other.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +25,8 @@ from layerwise.study.settings import Settings, Share
 WEIGHTS = ()
 MEASURES = (Measure("vqa_accuracy", "vqa", "correct", score=True),)
 CLAIMS: dict[str, str] = {}
+CONTROLS = {"empty": ("wrong",), "echo": ("wrong",), "canned refusal": ("wrong",)}
+LANGUAGES = ("*",)
 
 
 class Options(Settings):
@@ -31,6 +36,7 @@ class Options(Settings):
 
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
+QUOTES = str.maketrans("’‘‛ʼ“”", "''''\"\"")
 COMMA_IN_NUMBER = re.compile(r"\d,\d")
 PERIOD = re.compile(r"\.(?!\d)")
 NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
@@ -79,7 +85,7 @@ class Judge:
 def accuracy(text: str, answers: Sequence[str]) -> float:
     """The official accuracy, in [0, 1], of a response given the annotators' answers."""
     said = normalise(text)
-    agreeing = sum(normalise(answer) == said for answer in answers)
+    agreeing = sum(normalise(answer) == said for answer in answers) if said else 0
     if len(answers) == 1:
         return float(agreeing)
     # Among the sets with one annotator left out, `agreeing` of them lack someone who gave this answer.
@@ -89,13 +95,28 @@ def accuracy(text: str, answers: Sequence[str]) -> float:
 
 def normalise(text: str) -> str:
     """An answer in the form that the official evaluation compares."""
-    text = text.replace("\n", " ").replace("\t", " ").strip()
+    given, text = text, plain(text).replace("\n", " ").replace("\t", " ").strip()
     spaced = text
     for mark in PUNCTUATION:
         glued = f"{mark} " not in text and f" {mark}" not in text and not COMMA_IN_NUMBER.search(text)
         spaced = spaced.replace(mark, " " if glued else "")
     words = [NUMBERS.get(word, word) for word in PERIOD.sub("", spaced).lower().split()]
-    return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+    # What has no words is compared as it stands, or "?" and "" would be one answer.
+    kept = [word for word in words if word not in ARTICLES] or words or given.split()
+    return " ".join(CONTRACTIONS.get(word, word) for word in kept)
+
+
+def plain(text: str) -> str:
+    """A text in composed characters, with straight quotes, digits from 0 to 9, and a space for each foreign mark."""
+    composed = unicodedata.normalize("NFKC", text.translate(QUOTES))
+    return composed if composed.isascii() else "".join(map(_plain, composed))
+
+
+def _plain(character: str) -> str:
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    foreign = not character.isascii() and unicodedata.category(character)[0] == "P"
+    return " " if foreign else character
 
 
 def _answers(prompt: Prompt) -> list[str]:

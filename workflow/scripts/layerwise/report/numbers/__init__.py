@@ -5,7 +5,8 @@ A key says what the number measures, from the general to the particular, joined 
     <metric>.<of whom>.<data set>.<layer-03, default, early, middle or late>
     difference.<metric>.<of whom>.<data set>.<layer-03>     minus the default layer; p.… is its p value (Holm)
     probe.<probe>.<of whom>.<layer-03>
-    precision.<judge>.<label>, recall.<judge>.<label>, agreement.<judge>.<judge>.<claim>, kappa.…, control.<judge>.…
+    precision.<judge>.<label>, recall.<judge>.<label>, agreement.<judge>.<judge>.<claim>, kappa.…
+    control.<judge>.<control>.<label>, control-right.<judge>.<control>
     human.<metric>.<judge>.<dataset>[.<model>]              on responses that people have labelled
     gate.<seed>.<gate>.<data set>, able.<seed>              ability; prediction.P1a.<seed>: its outcome
     setting.<what>                                          what was run: seeds, layers, n, versions

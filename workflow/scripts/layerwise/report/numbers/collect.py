@@ -99,15 +99,13 @@ def judges(frames: dict[str, pd.DataFrame], sources: dict[str, str]) -> Iterator
     for name, keys, metrics_of in (
         ("validity", ["judge", "label"], {"precision": share, "recall": share}),
         ("agreement", ["first", "second", "claim"], {"agreement": share, "kappa": plain}),
-        ("controls", ["judge", "control", "label"], {"share": share, "score": plain}),
+        ("controls", ["judge", "control", "label"], {"share": share, "right": share, "score": plain}),
     ):
         if name not in frames:
             continue
         for line, row in lines(frames[name]):
             if row["metric"] in metrics_of and pd.isna(row.get("layer")):
-                first = (
-                    row["metric"] if name != "controls" else "control" if row["metric"] == "share" else "control-score"
-                )
+                first = row["metric"] if name != "controls" else f"control-{row['metric']}".removesuffix("-share")
                 key = ".".join(filter(None, [first, *(row[key] for key in keys)]))
                 text = metrics_of[row["metric"]](row["value"])
                 yield key, record(row["value"], text, f"{sources[name]}:{line}", "validity", row)

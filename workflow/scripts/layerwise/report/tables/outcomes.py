@@ -41,7 +41,12 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
         " Early, Middle and Late are means over the exit layers of a third of the encoder; exit 0 belongs to none of"
         " them, and the default layer also counts in its third. n: responses to one kind of prompt × seeds."
     )
-    return Table(filled(pd.DataFrame(found)), note)
+    mistaken = [
+        f" {names.judges[one['judge']]} is not made for the language of {names.datasets[one['dataset']]}"
+        f" ({', '.join(one['languages'])})."
+        for one in spec.get("mismatches", ())
+    ]
+    return Table(filled(pd.DataFrame(found)), "".join([note, *mistaken]))
 
 
 def _metric(cells: pd.DataFrame, metric: str, unit: str, names: Names) -> str:

@@ -34,7 +34,7 @@ class Judged:
         pairs = [(prompt, Response("", prompt.id, "policy", 0, str(key[-1]), 0, "stop")) for key, prompt in new.items()]
         for start in range(0, len(pairs), self.judge.batch_size):
             part = pairs[start : start + self.judge.batch_size]
-            for key, (_, score) in zip(list(new)[start:], ask(self.judge, self.id, part), strict=False):
+            for key, (_, score, _) in zip(list(new)[start:], ask(self.judge, self.id, part), strict=False):
                 assert score is not None and self.sign is not None, "a judge with REWARDS gives scores"
                 self.known[key] = self.sign * score
         return [self.known[key] for key in keys]
