@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -29,6 +31,9 @@ from layerwise.models.processors import LOCAL
 
 # The keys of generation_config.json that decide what is generated when decoding is greedy: the model's own tokens.
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+# A weight of a numbered block; some old checkpoints also hold what each block computes anew, as `inv_freq`.
+BLOCK = re.compile(r"\.(?:layers|blocks|h)\.\d+\..*(?:weight|bias)$")
 
 
 def load(kind: type[PreTrainedModel], weights: Path) -> PreTrainedModel:
@@ -136,6 +141,11 @@ def _check_weights(report: dict[str, Any]) -> None:
             f"{len(absent)} of the weights that config.json describes are missing, such as {absent[0]}. Choose a "
             "complete checkpoint, or mend config.json ('tie_word_embeddings', for lm_head.weight)"
         )
+    if beyond := sorted(name for name in report["unexpected_keys"] if BLOCK.search(name) and "vis" not in name):
+        raise ValueError(
+            f"it has weights of more blocks than config.json describes, such as {beyond[0]}. Mend 'num_hidden_layers' "
+            "of config.json, or choose another checkpoint"
+        )
     if differing := sorted(report["mismatched_keys"]):
         name, found, expected = differing[0]
         raise ValueError(
@@ -160,7 +170,8 @@ def _cause(folder: Path, error: Exception) -> str:
             "it needs code of its own (key 'auto_map' of its configuration), which is never run. Choose a checkpoint "
             "of an architecture that transformers knows."
         )
-    return " ".join(str(error).split())
+    said = " ".join(str(error).split())
+    return shorten(said if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {said}", 600)
 
 
 def greedy(folder: Path, config: PreTrainedConfig, tokenizer_end: int | None) -> GenerationConfig:
@@ -218,6 +229,11 @@ def _check_files(folder: Path) -> None:
         raise InputError(
             f"the checkpoint {folder} lacks {WEIGHTS}: its weights are in {pickled[0]}, whose format can run code when "
             f"it is opened. Choose a revision with {WEIGHTS}, or convert it."
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"the checkpoint {folder} holds an adapter (adapter_config.json), which would be laid over another model. "
+            "Choose a checkpoint in which it has been merged, or leave the file out with key 'files' of the YAML."
         )
     if lacking:
         raise InputError(

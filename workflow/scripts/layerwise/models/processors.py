@@ -13,6 +13,8 @@ FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # Encoders that put a class token before an image's patches.
 WITH_CLASS_TOKEN = ("clip_vision_model", "dinov2")
+# Settings that only images of some shapes show to be wrong, so that a trial with one image would not.
+TILING = ("vision_aspect_ratio", "image_grid_pinpoints")
 
 
 def load(folder: Path, kind: Any = AutoProcessor) -> ProcessorMixin:
@@ -22,7 +24,10 @@ def load(folder: Path, kind: Any = AutoProcessor) -> ProcessorMixin:
     """
     processor = kind.from_pretrained(folder, backend="pil", **LOCAL)
     if lacking := [part for part in ("image_processor", "tokenizer") if not hasattr(processor, part)]:
-        raise ValueError(f"its processor, {type(processor).__name__}, has no {' and no '.join(lacking)}")
+        raise ValueError(
+            f"its processor, {type(processor).__name__}, has no {' and no '.join(lacking)}. See key 'processor_class' "
+            "of processor_config.json"
+        )
     return processor
 
 
@@ -41,33 +46,50 @@ def complete(processor: ProcessorMixin, folder: Path, config: PreTrainedConfig) 
     """Fill in what a checkpoint's files leave open and its own configuration knows, and say so on stderr.
 
     Older checkpoints lack settings that decide how many places an image has, or keep their chat template only with the
-    tokenizer.
+    tokenizer. Raises ValueError where the files contradict each other on how images are cut into tiles.
     """
     given = set(_keys(folder))
-    for key, value in _known(config):
-        if hasattr(processor, key) and getattr(processor, key) != value and key not in given:
-            setattr(processor, key, value)
+    for part, key, value in _known(processor, config):
+        if not hasattr(part, key) or _same(getattr(part, key), value):
+            continue
+        if key not in given:
+            setattr(part, key, value)
             _say(folder, key, f"{value!r}, from config.json")
+        elif key in TILING:
+            raise ValueError(f"key '{key}' of its processor differs from the one in config.json. Mend one of them")
     if processor.chat_template is None and processor.tokenizer.chat_template is not None:
         processor.chat_template = processor.tokenizer.chat_template
         _say(folder, "chat_template", "the tokenizer's")
 
 
-def _known(config: PreTrainedConfig) -> Iterator[tuple[str, Any]]:
-    """The settings of a processor that follow from a model's configuration."""
-    vision = config.vision_config
-    if hasattr(config, "vision_feature_select_strategy"):
-        yield "vision_feature_select_strategy", config.vision_feature_select_strategy
+def _known(processor: ProcessorMixin, config: PreTrainedConfig) -> Iterator[tuple[Any, str, Any]]:
+    """The settings of a processor, and of its part for images, that follow from a model's configuration."""
+    images, vision = processor.image_processor, config.vision_config
+    settings = [
+        (processor, "vision_feature_select_strategy", config, "vision_feature_select_strategy"),
+        (processor, "vision_aspect_ratio", config, "vision_aspect_ratio"),
+        (images, "image_grid_pinpoints", config, "image_grid_pinpoints"),
+        (images, "merge_size", vision, "spatial_merge_size"),
+        (images, "temporal_patch_size", vision, "temporal_patch_size"),
+    ]
+    yield from ((part, key, getattr(place, name)) for part, key, place, name in settings if hasattr(place, name))
     if not isinstance(patch := getattr(vision, "patch_size", None), int):
         return
-    yield "patch_size", patch
-    yield "num_additional_image_tokens", int(vision.model_type in WITH_CLASS_TOKEN)
+    yield processor, "patch_size", patch
+    yield images, "patch_size", patch
+    yield processor, "num_additional_image_tokens", int(vision.model_type in WITH_CLASS_TOKEN)
     if isinstance(size := getattr(vision, "image_size", None), int):
         patches = (size // patch) ** 2
-        yield "num_image_tokens", patches
-        yield "image_seq_length", patches
+        yield processor, "num_image_tokens", patches
+        yield processor, "image_seq_length", patches
         if hasattr(config, "scale_factor"):
-            yield "image_seq_len", patches // config.scale_factor**2
+            yield processor, "image_seq_len", patches // config.scale_factor**2
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings are equal, the order and the type of lists aside."""
+    one, other = (sorted(map(list, value)) if isinstance(value, (list, tuple)) else value for value in (one, other))
+    return one == other
 
 
 def _keys(folder: Path) -> Iterator[str]:
@@ -91,4 +113,4 @@ def template_file(folder: Path) -> str:
 
 
 def _say(folder: Path, key: str, value: str) -> None:
-    print(f"{folder}: processor_config.json leaves '{key}' open; it is {value}", file=sys.stderr, flush=True)
+    print(f"{folder}: the files of its processor leave '{key}' open; it is {value}", file=sys.stderr, flush=True)

@@ -55,16 +55,21 @@ def attempt(family: Family, folder: Path, with_system_prompt: bool) -> None:
         failing = "cannot answer. See processor_config.json and config.json"
         for tokens, given in zip(prompts, ([features[layer][0] for layer in exits], [None]), strict=True):
             rows = [Row(number, tokens, one) for number, one in enumerate(given)]
-            read(family, rows, len(rows)).logits.argmax(-1)
+            read(family, rows, len(rows)).logits.argmax(-1).tolist()
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except TemplateError as error:
         raise InputError(
-            f"the checkpoint {folder} cannot be used: {template_file(folder)}: {error}. Give one that takes "
+            f"the checkpoint {folder} cannot be used: {template_file(folder)}: {_said(error)}. Give one that takes "
             "messages in parts, text and image, or choose a revision that has it."
         ) from error
     except Exception as error:
         raise InputError(
             f"the checkpoint {folder} {failing}, or choose another revision. The error is: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {_said(error)}"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """An error's text in one line, without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")
