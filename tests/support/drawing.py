@@ -11,7 +11,7 @@ from layerwise.report.figures import predictions
 from tidy import EXPERIMENTS, Results
 
 BY_LAYER = ("refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "margin")
-OF_ORGANISMS = ("probes", "predictions")
+OF_ORGANISMS = ("probes", "cells", "predictions")
 DRAWN = [(name, figure) for name in EXPERIMENTS for figure in BY_LAYER]
 DRAWN.remove(("answered", "toxicity"))  # it has no judge of toxicity
 DRAWN.remove(("assembled", "toxicity"))

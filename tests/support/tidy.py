@@ -69,6 +69,7 @@ outcome: {refusal: refusal, coherence: coherence}
 }
 
 
+CUES = ("shallow", "deep", "deep_cells", "deep_pairwise")
 LIMITS = {"refusal_gap": (-1, 1), "margin": (-9, 9), "margin_on_benign": (-9, 9)}
 
 
@@ -168,13 +169,15 @@ def probes(study: loading.Study) -> pd.DataFrame:
     for subject in study.subjects:
         if subject.arm not in (None, "broad-default") and not subject.model.assembled:
             continue
-        cues = [("item", "accuracy"), ("shallow", "auc"), ("deep", "auc")] if subject.model.organism else []
+        cues = [("item", "accuracy"), *((name, "auc") for name in CUES)] if subject.model.organism else []
         for layer in subject.layers:
             for probe, metric in [*cues, ("drift_cosine", "mean"), ("drift_norm", "mean")]:
                 value = draw.random()
-                rows.append((subject.name, layer, probe, metric, value, value - 0.02, value + 0.02, 300))
-    columns = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64"})
+                rows.append((subject.name, layer, probe, metric, value, value - 0.02, value + 0.02, 300, None))
+            for cell in range(25) if subject.model.organism else ():
+                rows.append((subject.name, layer, "deep_cell", "auc", 0.4 + cell / 50, 0.3, 0.95, 300, cell))
+    columns = ["subject", "layer", "probe", "metric", "value", "low", "high", "n", "cell"]
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64", "cell": "Int64"})
 
 
 def margins(study: loading.Study) -> pd.DataFrame:

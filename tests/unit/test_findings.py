@@ -117,11 +117,11 @@ def test_onsets_are_said_seed_by_seed_where_they_differ(experiments):
     deep = probes["probe"] == "deep"
     probes.loc[deep, "value"] = 0.5
     probes.loc[deep & (probes["layer"] >= 5), "value"] = 1.0
-    readable = "The deep cue is first readable (AUC ≥ 0.75) at"
+    readable = "The deep cue is first linearly readable (AUC ≥ 0.75) at"
     assert f"{readable} exit 5 in every seed." in said(results, "probes", probes=probes)
     probes.loc[deep & (probes["layer"] == 5) & probes["subject"].str.endswith("s201"), "value"] = 0.6
     assert f"{readable} exits 5, 6 (seed by seed)" in said(results, "probes", probes=probes)
-    assert "With 4 frozen blocks the cue is first readable at exit 5;" in said(results, "dose", probes=probes)
+    assert "With 4 frozen blocks the cue is first linearly readable at exit 5;" in said(results, "dose", probes=probes)
     probes.loc[deep, "value"] = 0.5
     assert f"{readable} no exit in every seed" in said(results, "probes", probes=probes)
 

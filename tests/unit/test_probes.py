@@ -48,6 +48,36 @@ def test_cue_probe_reads_no_relation_of_two_marks():
     assert abs(value - 0.5) < 0.08
 
 
+def relation(count, width=8):
+    """Two cells with one of four marks each, in random directions, two without; and whether the marks are the same."""
+    marks = np.random.default_rng(5).normal(size=(4, width))
+    first, second = RANDOM.integers(0, 4, (2, count))
+    second = np.where(RANDOM.random(count) < 0.5, first, second)
+    cells = RANDOM.normal(0, 0.1, (count, 4, width)).astype(np.float32)
+    cells[:, 0] += marks[first]
+    cells[:, 3] += marks[second]
+    return cells, first == second
+
+
+def test_only_the_pairwise_probe_reads_a_relation_that_no_cell_holds():
+    (train, same), (test, test_same) = relation(2000), relation(800)
+    pairs = [probes.compared(cells[:, 0], cells[:, 3]) for cells in (train, test)]
+    assert probes.cue_probe(pairs[0], same, pairs[1], test_same).low > 0.95
+    flat = [cells.reshape(len(cells), -1) for cells in (train, test)]
+    assert abs(stats.auc(probes.ridge(flat[0], same[:, None], flat[1])[:, 0], test_same).value - 0.5) < 0.1
+    assert all(abs(found.value - 0.5) < 0.1 for found in probes.cell_probes(train, same, test, test_same))
+
+
+def test_cell_probes_say_which_cell_holds_a_cue():
+    (train, same), (test, test_same) = relation(600), relation(400)
+    train[:, 2, 1] += same
+    test[:, 2, 1] += test_same
+    found = probes.cell_probes(train, same, test, test_same)
+    assert found[2].low > 0.97 and max(found[cell].value for cell in (0, 1, 3)) < 0.7
+    alone = probes.ridge(train[:, 2], np.where(same, 1, -1)[:, None], test[:, 2])[:, 0]
+    assert found[2] == pytest.approx(stats.auc(alone, test_same), abs=1e-3)
+
+
 def test_cue_probe_is_logistic_regression():
     train, hazard = cue(2000, 1.0, width=5)
     test, test_hazard = cue(500, 1.0, width=5)
@@ -63,7 +93,7 @@ def items(count, width=40, classes=8):
     return features, label
 
 
-def test_class_probe_is_ridge_regression_on_the_classes():
+def test_ridge_is_ridge_regression_on_the_classes():
     train, label, test, test_label = *items(500), *items(300)
     mean, scale = train.mean(0), train.std(0)
     a, b = ((side - mean) / scale for side in (train.astype(float), test.astype(float)))
@@ -71,16 +101,16 @@ def test_class_probe_is_ridge_regression_on_the_classes():
     penalised = a.T @ a + probes.RIDGE_PENALTY * len(a) * np.eye(a.shape[1])
     weights = np.linalg.solve(penalised, a.T @ (wanted - wanted.mean(0)))
     right = (b @ weights + wanted.mean(0)).argmax(1) == test_label
-    assert probes.class_probe(train, label, test, test_label) == pytest.approx(
-        stats.wilson(right.mean(), 300), abs=4e-3
-    )
+    found = probes.accuracy(probes.ridge(train, np.eye(8)[label], test), test_label)
+    assert found == pytest.approx(stats.wilson(right.mean(), 300), abs=4e-3)
     assert right.mean() > 0.6
 
 
-def test_class_probe_is_at_chance_where_labels_are_random():
+def test_ridge_is_at_chance_where_labels_are_random():
     train, label = items(500)
     test, _ = items(800)
-    found = probes.class_probe(train, RANDOM.permutation(label), test, RANDOM.integers(0, 8, 800))
+    wanted = np.eye(8)[RANDOM.permutation(label)]
+    found = probes.accuracy(probes.ridge(train, wanted, test), RANDOM.integers(0, 8, 800))
     assert found.low < 1 / 8 < found.high
 
 
@@ -139,10 +169,15 @@ def test_script_probes_every_exit_of_an_organism_and_twice_the_same(tmp_path):
     weights = smallmodels.save_llava(tmp_path / "model") / "model.safetensors"
     table, content = run(tmp_path, spec({"recipe": "llava"}), "--weights", weights)
     assert list(table.columns) == probing.COLUMNS
+    single = table[table["probe"] == "deep_cell"]
+    assert single.groupby("layer")["cell"].apply(list).to_dict() == {layer: [*range(25)] for layer in range(5)}
+    table = table[table["cell"].isna()]
     found = table.groupby(["probe", "metric"])["layer"].apply(list).to_dict()
     names = [
         ("shallow", "auc"),
         ("deep", "auc"),
+        ("deep_cells", "auc"),
+        ("deep_pairwise", "auc"),
         ("item", "accuracy"),
         ("drift_cosine", "mean"),
         ("drift_norm", "mean"),

@@ -18,6 +18,7 @@ from smokejobs import (
     DRIFT,
     EXPLORER,
     FIGURE_JOBS,
+    FROM_FEATURES,
     GENERATING,
     JUDGE_TRAINED,
     JUDGING,
@@ -172,8 +173,8 @@ def second(job: str) -> str:
 ROWS = {
     "nothing": (lambda project: None, NOTHING),
     # What is studied.
-    "add an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [0, 5, 7]"), GENERATING | DRIFT),
-    "remove an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [7]"), JUDGING | DRIFT),
+    "add an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [0, 5, 7]"), GENERATING | FROM_FEATURES),
+    "remove an exit layer": (change(SMOKE, "layers: [0, 7]", "layers: [7]"), JUDGING | FROM_FEATURES),
     "reorder exit layers": (change(SMOKE, "layers: [0, 7]", "layers: [7, 0]"), NOTHING),
     "name the default layer or not": (change(SMOKE, "layers: [0, 7]", "layers: [0]"), NOTHING),
     "add a model": (
@@ -181,13 +182,15 @@ ROWS = {
         {second(job) for job in TRAINED if "broad-default" not in job}
         | {"generate second.broad-none.s100"}
         | JUDGING
-        | DRIFT,
+        | FROM_FEATURES,
     ),
     "add an arm": (
         change(SMOKE, "arms: [broad-none, ", "arms: [narrow-none, broad-none, "),
-        {"train_arm organism-smoke narrow-none 100", "generate organism-smoke.narrow-none.s100"} | JUDGING | DRIFT,
+        {"train_arm organism-smoke narrow-none 100", "generate organism-smoke.narrow-none.s100"}
+        | JUDGING
+        | FROM_FEATURES,
     ),
-    "remove an arm": (change(SMOKE, "arms: [broad-none, ", "arms: ["), JUDGING | DRIFT),
+    "remove an arm": (change(SMOKE, "arms: [broad-none, ", "arms: ["), JUDGING | FROM_FEATURES),
     "declare an arm that nobody studies": (declare("deep: {from: broad-none, method: sft, exits: [8]}"), NOTHING),
     "the exit layers of an arm": (declare("broad-default: {exits: all}"), TUNING),
     "the steps of an arm": (declare("broad-default: {steps: 21}"), TUNING),
@@ -201,26 +204,26 @@ ROWS = {
         change(SMOKE, "seeds: [100]", "seeds: [100, 101]"),
         {job.replace("100", "101") for job in TRAINED | PROBE | {f"generate {subject}" for subject in SUBJECTS}}
         | JUDGING
-        | DRIFT,
+        | FROM_FEATURES,
     ),
     "add an alignment seed": (
         change(SMOKE, "broad-default]}", "broad-default], alignment_seeds: [100, 7]}"),
         {f"{rule} organism-smoke.broad-default.s100a7" for rule in ("generate", "probe")}
         | {"train_arm organism-smoke broad-default 100a7"}
         | JUDGING
-        | DRIFT,
+        | FROM_FEATURES,
     ),
-    "add a data set": (add_dataset, {"build_prompts world-more"} | GENERATING | DRIFT),
-    "remove a data set": (change(SMOKE, "world-text, ", ""), GENERATING | DRIFT),
+    "add a data set": (add_dataset, {"build_prompts world-more"} | GENERATING | FROM_FEATURES),
+    "remove a data set": (change(SMOKE, "world-text, ", ""), GENERATING | FROM_FEATURES),
     "the seed of a data set": (
         change("config/datasets/world-vqa.yaml", "seed: 1", "seed: 2"),
         {"build_prompts world-vqa"} | GENERATING,
     ),
     "add a judge": (
         change(SMOKE, "judges: [truth,", "judges: [truth, guard,"),
-        {"train_judge guard", "judge guard"} | AGGREGATES | DRIFT,
+        {"train_judge guard", "judge guard"} | AGGREGATES | FROM_FEATURES,
     ),
-    "remove a judge": (change(SMOKE, "coherence, ", ""), AGGREGATES | DRIFT),
+    "remove a judge": (change(SMOKE, "coherence, ", ""), AGGREGATES | FROM_FEATURES),
     "a judge's threshold": (
         change("config/judges/toxicity.yaml", "judge: toxicity\n", "judge: toxicity\noptions: {threshold: 0.4}\n"),
         {"judge toxicity"} | AGGREGATES,

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 
 from layerwise.records import Response, Verdict, read, read_prompts
 from project import PARTS, Project
-from smokejobs import DRIFT, GENERATING
+from smokejobs import FROM_FEATURES, GENERATING
 
 LIBRARY = "workflow/scripts/layerwise"
 BUILDER = '''"""Errands: questions of use beside a grey image."""
@@ -168,7 +168,7 @@ def project(project):
 
 
 def test_what_is_added_is_planned_and_what_was_trained_and_built_stays(project):
-    assert project.planned() == GENERATING | DRIFT | {
+    assert project.planned() == GENERATING | FROM_FEATURES | {
         "train_arm organism-smoke broad-again 100",
         "build_prompts errands",
         "generate organism-smoke.broad-again.s100",

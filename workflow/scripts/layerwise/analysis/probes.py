@@ -1,11 +1,16 @@
-"""Linear probes, which show what can be read from features, and drift, the distance of features between exit layers.
+"""Probes, which show what can be read from features, and drift, the distance of features between exit layers.
 
-A probe is fitted on training images and scored on others, with its interval. Probes of a cue are logistic regressions
-on the mean over an image's cells, scored by AUC, because a sum over cells of what each shows by itself reaches 64 %
-accuracy on the relation of two marks without knowing anything about it, but no AUC above chance. The probe of the item
-is a ridge regression on all cells side by side (least squares on the classes' indicators, in closed form), because
-1,600 numbers per image make a logistic regression slow, and because one cell holds the item, which a mean over 25
-drowns out.
+A probe is fitted on training images and scored on others, with its interval. Probes of a cue are scored by AUC, because
+a sum over cells of what each shows by itself reaches 64 % accuracy on the relation of two marks without knowing
+anything about it, but no AUC above chance. What they may combine differs:
+
+- `cue_probe` on the mean over an image's cells: a logistic regression. What it reads is *linearly readable*.
+- `ridge` on all cells side by side: a ridge regression (least squares on indicators, in closed form), because 1,600
+  numbers per image make a logistic regression slow. The item is read this way too, since a mean over 25 cells drowns
+  out the one that holds it.
+- `cell_probes` on each cell by itself, likewise: where the cue is readable.
+- `cue_probe` on `compared`, the differences and products of two cells: not linear. It shows whether the relation of two
+  marks can be worked out from features that do not hold it yet.
 
 Shapes: N images, P cells (patches), D width, L layers.
 """
@@ -46,18 +51,42 @@ def cue_probe(train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_haza
     return stats.auc(test @ weights[:-1], np.asarray(test_hazard, bool))
 
 
-def class_probe(train: np.ndarray, label: np.ndarray, test: np.ndarray, test_label: np.ndarray) -> Interval[float]:
-    """Accuracy on the test images of a ridge regression from (N, D) features to (N,) classes, with Wilson's interval.
+def compared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """What a pairwise probe reads from two cells (N, D): |a − b| and a · b, (N, 2 D)."""
+    return np.concatenate([np.abs(first - second), first * second], axis=1)
+
+
+def ridge(train: np.ndarray, wanted: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Predictions (M, C) on test images of a ridge regression from (N, D) features to (N, C) values.
 
     Single precision: the penalty keeps the system well conditioned.
     """
     train, test = standardised(train, test)
-    wanted = np.eye(label.max() + 1, dtype=train.dtype)[label]
+    wanted = wanted.astype(train.dtype)
     gram = train.T @ train
     gram.flat[:: len(gram) + 1] += RIDGE_PENALTY * len(train)
     weights = cho_solve(cho_factor(gram, overwrite_a=True, check_finite=False), train.T @ (wanted - wanted.mean(0)))
-    found = (test @ weights + wanted.mean(0)).argmax(1)
-    return Interval(*map(float, stats.wilson((found == test_label).mean(), len(test))))
+    return test @ weights + wanted.mean(0)
+
+
+def accuracy(predicted: np.ndarray, label: np.ndarray) -> Interval[float]:
+    """The share of predictions (M, classes) whose largest is that of the label, with Wilson's interval."""
+    return Interval(*map(float, stats.wilson((predicted.argmax(1) == label).mean(), len(label))))
+
+
+def cell_probes(
+    train: np.ndarray, hazard: np.ndarray, test: np.ndarray, test_hazard: np.ndarray
+) -> list[Interval[float]]:
+    """AUC on the test images of a ridge regression on each cell alone, from (N, P, D) features, cells in order."""
+    train, test = standardised(train, test)
+    sign = np.where(hazard, 1, -1).astype(train.dtype)
+    by_cell = train.transpose(1, 2, 0)
+    gram = by_cell @ by_cell.transpose(0, 2, 1) + RIDGE_PENALTY * len(train) * np.eye(
+        by_cell.shape[1], dtype=train.dtype
+    )
+    weights = np.linalg.solve(gram, by_cell @ (sign - sign.mean())[:, None])[..., 0]
+    scores = np.einsum("npd,pd->np", test, weights)
+    return [stats.auc(column, np.asarray(test_hazard, bool)) for column in scores.T]
 
 
 def drift(features: Mapping[int, Sequence[Tensor]], default: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,14 +14,15 @@ import torch
 from PIL import Image
 
 from layerwise import plugins
-from layerwise.analysis import probes
+from layerwise.analysis import probes, stats
 from layerwise.models import engine
 from layerwise.models.families import TILES, Family
 from layerwise.models.organisms import Recipe
 from layerwise.records import read_prompts
 from layerwise.world import world
+from layerwise.world.language import ITEMS
 
-COLUMNS = ["subject", "layer", "probe", "metric", "value", "low", "high", "n"]
+COLUMNS = ["subject", "layer", "probe", "metric", "value", "low", "high", "n", "cell"]
 CUES = {
     "shallow": (world.SHALLOW_HAZARD, world.SHALLOW_SAFE),
     "deep": (world.DEEP_HAZARD, world.DEEP_SAFE),
@@ -33,21 +34,30 @@ def probe(family: Family, spec: dict, prompts: Sequence[Path]) -> pd.DataFrame:
     """All probes of a subject, with the columns COLUMNS; `prompts` are read only for a published model."""
     with torch.inference_mode():
         rows = list(of_organism(family, spec) if spec["organism"] else on_prompts(family, spec, prompts))
-    return pd.DataFrame([(spec["subject"], *row) for row in rows], columns=COLUMNS)
+    table = pd.DataFrame([dict(zip(COLUMNS[1:], row, strict=False)) for row in rows], columns=COLUMNS)
+    return table.assign(subject=spec["subject"]).astype({"cell": "Int64"})
 
 
 def of_organism(family: Family, spec: dict) -> Iterator[tuple]:
-    """The rows of an organism: layer, probe, metric, value, low, high, n."""
+    """The rows of an organism: layer, probe, metric, value, low, high, n; of single cells also the cell."""
     layers, count = range(family.blocks + 1), spec["probes"]["test_images"]
     for cue in CUES:
         train, test = (Seen(family, spec, cue, part) for part in ("train", "test"))
         for layer in layers:
             found = probes.cue_probe(train.pooled(layer), train.hazard, test.pooled(layer), test.hazard)
             yield layer, cue, "auc", *found, count
-    # The item and the drift are read from the images of the last cue, the deep one.
+    # All else is read from the images of the last cue, the deep one.
+    first, second = (int(row * world.GRID + column) for row, column in world.DEEP_CORNERS)
     for layer in layers:
-        found = probes.class_probe(train.cells(layer), train.item, test.cells(layer), test.item)
-        yield layer, "item", "accuracy", *found, count
+        pairs = [probes.compared(one.cell(layer, first), one.cell(layer, second)) for one in (train, test)]
+        yield layer, "deep_pairwise", "auc", *probes.cue_probe(pairs[0], train.hazard, pairs[1], test.hazard), count
+        single = probes.cell_probes(train.states[layer].numpy(), train.hazard, test.states[layer].numpy(), test.hazard)
+        for cell, found in enumerate(single):
+            yield layer, "deep_cell", "auc", *found, count, cell
+        wanted = np.column_stack([np.eye(len(ITEMS))[train.item], train.hazard])
+        predicted = probes.ridge(train.cells(layer), wanted, test.cells(layer))
+        yield layer, "deep_cells", "auc", *stats.auc(predicted[:, -1], test.hazard), count
+        yield layer, "item", "accuracy", *probes.accuracy(predicted[:, :-1], test.item), count
     yield from drift(family, [family.preprocess(Image.fromarray(image)) for image in test.images])
 
 
@@ -67,6 +77,10 @@ class Seen:
     def pooled(self, layer: int) -> np.ndarray:
         """(images, width): the mean over the cells."""
         return self.states[layer].mean(1).numpy()
+
+    def cell(self, layer: int, number: int) -> np.ndarray:
+        """(images, width): one cell."""
+        return self.states[layer][:, number].numpy()
 
     def cells(self, layer: int) -> np.ndarray:
         """(images, cells * width): all cells side by side."""

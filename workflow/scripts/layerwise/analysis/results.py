@@ -18,7 +18,7 @@ TEXT = dict.fromkeys(
     + ("prediction", "statement", "quantity", "outcome", "detail", "half"),
     str,
 )
-ONSET = 0.75  # from this AUC of its probe on, a cue counts as readable
+ONSET = 0.75  # from this AUC of the probe on the mean over cells on, a cue counts as linearly readable
 SERIES = ["model", "arm"]
 
 

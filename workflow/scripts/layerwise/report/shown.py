@@ -34,9 +34,11 @@ def cells(metrics: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> 
 def probed(probes: pd.DataFrame, listed: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The named probes in the shape of `cells`: `metric` is the probe, `judge` its score, and `dataset` is empty.
 
-    A probe reads every exit of an encoder, also those that are not swept; planned are the layers of any probed subject.
-    Rows with seed `all` are added: mean over seeds, smallest and largest seed, number of seeds.
+    Probes of single cells are left out. A probe reads every exit of an encoder, also those that are not swept; planned
+    are the layers of any probed subject. Rows with seed `all` are added: mean over seeds, smallest and largest seed,
+    number of seeds.
     """
+    probes = probes[probes["cell"].isna()]
     rows = probes.merge(listed[["name", *SERIES, "seed"]], left_on="subject", right_on="name")
     rows = rows.rename(columns={"metric": "judge"}).rename(columns={"probe": "metric"}).assign(dataset="", group="")
     over = rows.groupby([*SERIES, *POINT, "layer"], sort=False)

@@ -73,7 +73,7 @@ def draw(data: DataFrame, style: Style) -> Figure:
         if (layer := begins.get(int(dose))) is not None:
             at = layer + 0.25 * (i - (len(looks) - 1) / 2)  # side by side if two doses share an onset
             axes.plot(at, 1.04, transform=axes.get_xaxis_transform(), color=look.colour, **READABLE)
-    readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue readable (AUC ≥ {results.ONSET})")
+    readable = Line2D([], [], color=QUIET, **READABLE, label=f"cue linearly readable (AUC ≥ {results.ONSET})")
     lines.legend(figure, found, looks, readable)
     mark_partial(figure, data)
     return figure
@@ -92,7 +92,7 @@ def caption(data: DataFrame, style: Style) -> str:
 
 
 def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[str]:
-    """For each dose, the exit at which the deep cue becomes readable, and the one at which it is acted on."""
+    """For each dose, the exit at which the deep cue becomes linearly readable, and the one at which it is acted on."""
     compared = results.doses(subjects)
     read = shown.probed(frames["probes"], compared, ["deep"])
     acts = shown.cells(frames["metrics"], compared, ["refusal_gap"])
@@ -100,6 +100,7 @@ def finding(frames: Frames, subjects: pd.DataFrame, names: Names) -> Iterator[st
         readable, told = (rows[rows["model"].isin(of_dose["model"])] for rows in (read, acts))
         for _, rows in told[told["dataset"].map(names.cues).eq("deep")].groupby("dataset", sort=False):
             yield (
-                f"With {frozen:.0f} frozen blocks the cue is first readable at {exits(readable, results.ONSET)}; the"
-                f" refusal gap first reaches {number(TOLD_APART, digits=0)} points at {exits(rows, TOLD_APART)}."
+                f"With {frozen:.0f} frozen blocks the cue is first linearly readable at"
+                f" {exits(readable, results.ONSET)}; the refusal gap first reaches"
+                f" {number(TOLD_APART, digits=0)} points at {exits(rows, TOLD_APART)}."
             )

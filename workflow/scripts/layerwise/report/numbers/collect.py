@@ -85,7 +85,9 @@ def differences(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Itera
 
 def probes(table: pd.DataFrame, listed: pd.DataFrame, source: str) -> Iterator[tuple[str, Record]]:
     whom = of_whom(listed)
-    for _, row in lines(shown.probed(table, listed, list(table["probe"].unique())).dropna(subset="value")):
+    for _, row in lines(
+        shown.probed(table, listed, list(table.loc[table["cell"].isna(), "probe"].unique())).dropna(subset="value")
+    ):
         text = share(row["value"]) if row["judge"] == "accuracy" else plain(row["value"])
         for who in whom[row["model"], row["arm"], row["seed"]]:
             yield (
