@@ -73,17 +73,23 @@ def _known(processor: ProcessorMixin, config: PreTrainedConfig) -> Iterator[tupl
         (images, "temporal_patch_size", vision, "temporal_patch_size"),
     ]
     yield from ((part, key, getattr(place, name)) for part, key, place, name in settings if hasattr(place, name))
-    if not isinstance(patch := getattr(vision, "patch_size", None), int):
-        return
-    yield processor, "patch_size", patch
-    yield images, "patch_size", patch
-    yield processor, "num_additional_image_tokens", int(vision.model_type in WITH_CLASS_TOKEN)
-    if isinstance(size := getattr(vision, "image_size", None), int):
+    patch, size = (_side(getattr(vision, name, None)) for name in ("patch_size", "image_size"))
+    if patch is not None:
+        yield processor, "patch_size", patch
+        yield images, "patch_size", patch
+        yield processor, "num_additional_image_tokens", int(vision.model_type in WITH_CLASS_TOKEN)
+    if patch is not None and size is not None:
         patches = (size // patch) ** 2
         yield processor, "num_image_tokens", patches
-        yield processor, "image_seq_length", patches
-        if hasattr(config, "scale_factor"):
-            yield processor, "image_seq_len", patches // config.scale_factor**2
+        yield processor, "image_seq_length", int(patches * getattr(config, "downsample_ratio", 1) ** 2)
+        yield processor, "image_seq_len", patches // getattr(config, "scale_factor", 1) ** 2
+
+
+def _side(value: Any) -> int | None:
+    """The side of a square that is given by one side or by both; None for what is no square."""
+    sides = {*value} if isinstance(value, (list, tuple)) else {value}
+    (side,) = sides if len(sides) == 1 else (None,)
+    return side if isinstance(side, int) else None
 
 
 def _same(one: Any, other: Any) -> bool:
