@@ -24,7 +24,20 @@ GATED = ("meta-llama/Llama-3.2-11B-Vision-Instruct", "meta-llama/Llama-Guard-3-8
 EDITS = {
     "laptop": [("layers: [0, 2, 4, 6, 8, 10, 12]", "layers: [0, 2, 4]"), ("limit: 24", "limit: 2")],
     "paper": [("decoding:", "limit: 2\n\ndecoding:")],
+    "paper-lppo": [("decoding:", "limit: 2\n\ndecoding:"), ("max_new_tokens: 128", "max_new_tokens: 16")],
 }
+# Training as short as can be: three steps of eight answers.
+SHORT = {
+    "config/models/llava-1.5-7b-lppo.yaml": [
+        ("rollouts: 64, batch_size: 16", "rollouts: 8, batch_size: 4, value_warmup: 1"),
+        ("learning_rate: 1.0e-5", "learning_rate: 1.0e-2"),
+        ("max_new_tokens: 64", "max_new_tokens: 8"),
+        ("exits: default", "exits: default\n    steps: 3"),
+        ("exits: all", "exits: all, steps: 3"),
+    ],
+    "config/datasets/redteam-2k.yaml": [("rows: 2000", "rows: 100")],
+}
+TABLES = {"outcomes", "paired", "judges", "human-labels", "controls", "agreement", "published"}
 
 
 @dataclass
@@ -71,13 +84,18 @@ def clean():
         yield
 
 
-@pytest.fixture(scope="module", params=["laptop", pytest.param("paper", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["laptop", *(pytest.param(name, marks=pytest.mark.slow) for name in ("paper", "paper-lppo"))]
+)
 def run(request, tmp_path_factory, clean):
     """An experiment, run to its end: the downloads first, and then the rest with the hub gone."""
     name, folder = request.param, tmp_path_factory.mktemp(request.param)
     project = Project.new(folder / "project")
     for edit in EDITS[name]:
         project.edit(f"config/{name}.yaml", *edit)
+    for path, edits in SHORT.items():
+        for edit in edits:
+            project.edit(path, *edit)
     with Hub(folder / "hub") as hub:
         hubfiles.publish(hub, project, name)
         hub.gated = {repo: {TOKEN} for repo in GATED}
@@ -100,14 +118,15 @@ def test_every_promised_file_is_there(run):
         assert path.stat().st_size > 0, path
     figures = {path.stem for path in (run.project.folder / f"figures/{run.name}").glob("*.pdf")}
     assert figures == {"refusal-and-harm", "outcomes", "toxicity", "ability", "drift", "margin"}
-    assert {path.stem for path in (run.results / "tables").glob("*.tex")} == {
-        *("outcomes", "paired", "judges", "human-labels", "controls", "agreement", "published")
-    }
+    tables = {path.stem for path in (run.results / "tables").glob("*.tex")}
+    missing = {"human-labels"} if run.name == "paper-lppo" else {"adapted"}
+    assert tables == (TABLES | {"adapted"}) - missing
 
 
 def test_every_cell_has_every_prompt_and_every_judge_its_verdicts(run):
     prompts = {row["id"]: row for rows in run.rows("prompts/*.jsonl").values() for row in rows}
-    assert {row["dataset"] for row in prompts.values()} == set(run.study.datasets)
+    assert {row["dataset"] for row in prompts.values()} == set(run.study.datasets | run.study.training_data)
+    prompts = {id: row for id, row in prompts.items() if row["dataset"] in run.study.datasets}
     cells = run.rows("responses/*/*.jsonl")
     assert set(cells) == {
         f"responses/{subject.name}/layer-{layer:02d}.jsonl"
@@ -152,7 +171,30 @@ def test_published_numbers_stand_beside_measured_ones_where_there_are_any(run):
     measured = rows[rows["Measured"] != "not measured"]
     attacks = [data for id, data in run.study.datasets.items() if id not in ("xstest", "vqa-v2")]
     assert set(measured["Test set"]) == {data.display for data in attacks}
-    assert set(measured["Quantity"]) == {"ASR (%)", "Toxicity × 100"}
+    adapted = run.name == "paper-lppo"
+    assert set(measured["Quantity"]) == {"ASR (%)", "Toxicity × 100"} | ({"Reward"} if adapted else set())
+    for column in ("After ppo", "After lppo") if adapted else ():
+        assert measured[column].str.match(r"−?\d").all()
+
+
+def test_an_adapted_model_is_a_small_delta_on_the_published_one_and_answers_otherwise(run):
+    if run.name != "paper-lppo":
+        pytest.skip("only this experiment adapts a model")
+    arms = {subject.arm: subject for subject in run.study.subjects if subject.arm}
+    assert set(arms) == {"ppo", "lppo"}
+    texts = {None: [[row["text"] for row in rows] for rows in run.rows("responses/llava-1.5-7b/*.jsonl").values()]}
+    for arm, subject in arms.items():
+        folder = run.results / "models" / subject.name
+        assert {path.name for path in folder.iterdir()} == {"model.safetensors", "below.json"}
+        assert json.loads((folder / "below.json").read_text())["below"] == "../../../assets/llava-1.5-7b-lppo.json"
+        curve = pd.read_csv(run.results / f"training/{subject.name}.csv")
+        assert len(curve) == 3 and curve.kl[0] == 0 and curve.kl[2] > 0 and curve.reward.notna().all()
+        texts[arm] = [[row["text"] for row in rows] for rows in run.rows(f"responses/{subject.name}/*.jsonl").values()]
+    assert texts["ppo"] != texts[None] and texts["lppo"] != texts[None] and texts["ppo"] != texts["lppo"]
+    rows = pd.read_csv(run.results / "tables/adapted.csv")
+    assert {"Early", "Middle", "Late", "Default"} == set(rows["Layers"]) and set(rows["Arm"]) == set(arms)
+    for metric in ("Guard: unsafe", "Toxicity × 100", "Reward", "Benign refused", "VQA accuracy"):
+        assert rows[metric].str.contains(" → ").any(), metric
 
 
 def test_the_token_is_sent_to_the_hub_alone_and_written_nowhere(run):

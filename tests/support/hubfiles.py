@@ -20,6 +20,8 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
+    GPT2Config,
+    GPT2ForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaTokenizer,
@@ -38,6 +40,7 @@ from smallmodels import save_classifier, save_idefics3, save_llava, save_llava_n
 DEPTHS = {
     "smolvlm-256m": (4, 4),
     "llava-1.5-7b": (4, 3),
+    "llava-1.5-7b-lppo": (4, 3),
     "llava-next-vicuna-7b": (4, 3),
     "llama-3.2-11b-vision": (6, 6),
 }
@@ -71,8 +74,8 @@ def publish(hub: Hub, project: Project, experiment: str) -> None:
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 FILES[file.name](file)
-    named = (("models", study.models), ("datasets", study.datasets | study.human_labels), ("judges", study.judges))
-    for kind, settings in named:
+    datasets = study.datasets | study.training_data | study.human_labels
+    for kind, settings in (("models", study.models), ("datasets", datasets), ("judges", study.judges)):
         for id in settings:
             path = project.folder / "config" / kind / f"{id}.yaml"
             values = yaml.safe_load(path.read_text())
@@ -185,6 +188,23 @@ def albert(folder: Path) -> None:
     AlbertConfig(vocab_size=len(words), embedding_size=16, **shapes).save_pretrained(folder)
 
 
+def reward_model(folder: Path) -> None:
+    """A GPT-2 with one logit and GPT-2's kind of tokenizer: bytes, with merges."""
+    torch.manual_seed(0)
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    bpe.train_from_iterator(["Human: Assistant: fold boat"], trainer)
+    end = "<|endoftext|>"
+    words = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=end, eos_token=end, model_max_length=1024)
+    shapes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024, "num_labels": 1}
+    config = GPT2Config(vocab_size=len(words), bos_token_id=len(words) - 1, eos_token_id=len(words) - 1, **shapes)
+    GPT2ForSequenceClassification(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+
+
 def detoxify(kind: type[PreTrainedModel], words: str, base: str) -> Callable[[Path], None]:
     """A checkpoint in Detoxify's format; it names its tokenizer and configuration without an owner."""
 
@@ -230,6 +250,11 @@ def jailbreaks(folder: Path) -> None:
     ]
     rawfiles.write_csv(folder / "JailBreakV_28K" / "mini_JailBreakV_28K.csv", rows)
     rawfiles.write_csv(folder / "JailBreakV_28K" / "JailBreakV_28K.csv", rows)
+    queries = [
+        {"id": number, "question": f"Fold boat {number}", "policy": "Boats", "from": "Handcraft"}
+        for number in range(1, 101)
+    ]
+    rawfiles.write_csv(folder / "JailBreakV_28K" / "RedTeam_2K.csv", queries)
 
 
 def xstest(file: Path) -> None:
@@ -299,6 +324,7 @@ REPOSITORIES = {
     "albert/albert-base-v2": albert,
     "JailbreakV-28K/JailBreakV-28k": jailbreaks,
     "ProtectAI/distilroberta-base-rejection-v1": rejection,
+    "Ray2333/gpt2-large-harmless-reward_model": reward_model,
 }
 FILES = {
     "val2017.zip": lambda file: rawfiles.coco(file, range(1, 531)),

@@ -47,6 +47,9 @@ TUNING = TRAINING - {
     "generate organism-smoke.broad-none.s100",
 }
 
+# An arm that learns from a reward, as short as can be.
+REWARDED = "a: {from: broad-default, method: ppo, exits: all, steps: 2, reward: guard, ppo: {kl: 0.02, warmup: 1}}"
+
 Deed = Callable[[Project], object]
 
 
@@ -193,6 +196,15 @@ ROWS = {
     "remove an arm": (change(SMOKE, "arms: [broad-none, ", "arms: ["), JUDGING | FROM_FEATURES),
     "declare an arm that nobody studies": (declare("deep: {from: broad-none, method: sft, exits: [8]}"), NOTHING),
     "the exit layers of an arm": (declare("broad-default: {exits: all}"), TUNING),
+    "the method of an arm": (declare("broad-default: {method: ppo, reward: truth}"), TUNING),
+    "add an arm with a judge's reward": (
+        in_turn(declare(REWARDED), change(SMOKE, "broad-default]}", "broad-default, a]}")),
+        {"train_judge guard", "train_arm organism-smoke a 100", "generate organism-smoke.a.s100"} | JUDGING | DRIFT,
+    ),
+    "the reward of an arm that nobody studies": (
+        change("config/models/organism.yaml", "reward: text-only", "reward: truth"),
+        NOTHING,
+    ),
     "the steps of an arm": (declare("broad-default: {steps: 21}"), TUNING),
     "the steps of an arm that nobody studies": (
         change(ORGANISM, "broad-random: {steps: 20", "broad-random: {steps: 21"),
@@ -322,6 +334,26 @@ def test_after_use_conda(project, tmp_path, monkeypatch):
     import_module("standin").lay(tmp_path / "conda")
     monkeypatch.setenv("PATH", f"{tmp_path / 'conda/bin'}{os.pathsep}{os.environ['PATH']}")
     assert project.planned("--use-conda") == NOTHING
+
+
+@pytest.mark.slow
+def test_another_reward_penalty_or_rate_reruns_that_arm_and_what_follows_it(project):
+    ROWS["add an arm with a judge's reward"][0](project)
+    project.run()
+    assert project.planned() == NOTHING
+    tuned = {"train_arm organism-smoke a 100", "generate organism-smoke.a.s100"} | JUDGING
+    judged = "config/judges/guard.yaml"
+    for path, old, new in (
+        (ORGANISM, "reward: guard", "reward: truth"),
+        (ORGANISM, "kl: 0.02", "kl: 0.03"),
+        (ORGANISM, "warmup: 1", "learning_rate: 1.0e-3"),
+        (judged, "max_tokens: 256", "max_tokens: 128"),
+    ):
+        before = (project.folder / path).read_text()
+        project.edit(path, old, new)
+        assert project.planned() - {"probe organism-smoke.a.s100"} == tuned, new
+        (project.folder / path).write_text(before)
+    assert project.planned() == NOTHING
 
 
 @pytest.mark.slow

@@ -55,8 +55,10 @@ SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
     ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
     ("A judge", config.Judge, ["judges/toxicity.yaml"]),
     ("An arm", arms.Arm, []),
+    ("Learning from a reward", recipes.Ppo, []),
     ("An organism", recipes.Organism, []),
     ("An assembled model", recipes.Assembled, ["models/dino-smol-135m.yaml"]),
+    ("An adapted model", recipes.Adapter, ["models/llava-1.5-7b-lppo.yaml"]),
     ("A change of features", features.Features, ["models/organism-cue-from-twin.yaml"]),
     ("A source", sources.Source, []),
 ]
@@ -70,8 +72,10 @@ PLURALS = {
 # Described in sections of their own, because several files use them or because they are long.
 APART = {
     "Arm": "an [arm](#an-arm)",
+    "Ppo": "[settings](#learning-from-a-reward) of it",
     "Organism": "an [organism](#an-organism)",
     "Assembled": "an [assembled model](#an-assembled-model)",
+    "Adapter": "an [adapter](#an-adapted-model)",
     "Features": "a [change](#a-change-of-features)",
     "Source": "a [source](#a-source)",
     "Place": "a [source](#a-source) without mirrors",

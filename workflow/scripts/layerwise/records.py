@@ -55,7 +55,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said of one response: a label from its own list and, if the judge gives one, a score in [0, 1].
+    """What a judge said of one response: a label from its own list and, if the judge gives one, a score.
 
     `cut`: the response is longer than the judge reads at once, so its parts were judged.
     """

@@ -38,6 +38,7 @@ METRICS = {
     "incoherent": Metric("Incoherent"),
     "asr_guard": Metric("Guard: unsafe"),
     "toxicity": Metric("Toxicity × 100", "score"),
+    "reward": Metric("Reward", "logits"),
     "over_refusal": Metric("Benign refused"),
     "harmful_on_benign": Metric("Harmful on benign"),
     "refusal_gap": Metric("Refusal gap", "points"),

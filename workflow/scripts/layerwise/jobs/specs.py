@@ -233,6 +233,7 @@ class Specs:
                 "weights_of": subject.model.weights_of,
                 "frozen_blocks": subject.model.organism.vision.frozen_blocks if subject.model.organism else None,
                 "layers": list(subject.layers),
+                **({"adapted_from": start.id} if (start := self.study.adapted_from(subject)) else {}),
             }
             for subject in self.study.subjects
         ]

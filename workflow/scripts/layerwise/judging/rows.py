@@ -77,7 +77,8 @@ def ask(judge: Judge, id: str, pairs: Sequence[Pair]) -> list[Answer]:
             f"judge '{id}' gave {len(answers)} answers to {len(pairs)} responses. Fix its file in judging/judges/."
         )
     for pair, (label, score, _) in zip(pairs, answers, strict=True):
-        if label not in judge.labels or not (score is None or (math.isfinite(score) and 0 <= score <= 1)):
+        low, high = getattr(judge, "bounds", (0, 1))
+        if label not in judge.labels or not (score is None or (math.isfinite(score) and low <= score <= high)):
             raise InputError(f"{_named(id, pair)}: it does not declare the verdict {label!r} with score {score}.")
     return answers
 

@@ -94,13 +94,14 @@ class Sequences:
                 f"{self.limit} or less."
             )
 
-    def encode(self, request: str, response: str) -> dict[str, list[int]]:
-        """A response, or a request and a response, as the model's inputs, cut to `max_tokens`."""
+    def encode(self, request: str, response: str, frame: str = "{request}") -> dict[str, list[int]]:
+        """A response, or a request in its frame and a response, as the model's inputs, cut to `max_tokens`."""
         reading = self.reading
         if reading.inputs == "response":
             return self._tokens(response, truncation=True, max_length=reading.max_tokens)
         ends = self._tokens(request, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         asked = request[: ends[: reading.request_tokens][-1][1]] if ends else request
+        asked = frame.replace("{request}", asked)
         return self._tokens(asked, response, truncation="only_second", max_length=reading.max_tokens)
 
     def _tokens(self, *texts: str, **how: Any) -> dict[str, list]:

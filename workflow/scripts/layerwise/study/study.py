@@ -86,6 +86,13 @@ class Study:
                         found.append(Subject(f"{use.id}.{arm}.s{label}", use.id, model, arm, label, asked))
         return found
 
+    def adapted_from(self, subject: Subject) -> Subject | None:
+        """The published model under study that an adapted one started from, if it is studied too."""
+        if subject.arm is None or subject.model.trained:
+            return None
+        published = (one for one in self.subjects if one.arm is None and one.model.source == subject.model.source)
+        return next(published, None)
+
     @property
     def probed(self) -> list[Subject]:
         """The subjects whose features are probed: published models, and the arms in `probes.arms`; no variants."""

@@ -44,9 +44,9 @@ class Judge(Protocol):
     """What every judge offers.
 
     `kinds`: the kinds of prompts it applies to; others get no verdict. `sees`: the fields of `Prompt` that a verdict
-    depends on. `labels`: every label it may give. `batch_size`: responses per call. `options` is an instance of its
-    file's `Options`. `weights`: its checkpoint or the receipt of one, and perhaps the receipt of its base; empty for a
-    judge made of rules.
+    depends on. `labels`: every label it may give. `bounds`: the range of its scores, if it is not 0 to 1. `batch_size`:
+    responses per call. `options` is an instance of its file's `Options`. `weights`: its checkpoint or the receipt of
+    one, and perhaps the receipt of its base; empty for a judge made of rules.
     """
 
     batch_size: int

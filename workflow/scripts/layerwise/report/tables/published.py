@@ -9,7 +9,11 @@ from layerwise.vocabulary import GROUPS
 INPUTS = ("published", "metrics")
 WHEN = ()
 # Each quantity of the original study, and the metric that measures it here: its ASR is what a guard calls unsafe.
-QUANTITIES = {"asr": ("ASR (%)", "asr_guard"), "toxicity": ("Toxicity × 100", "toxicity"), "reward": ("Reward", None)}
+QUANTITIES = {
+    "asr": ("ASR (%)", "asr_guard"),
+    "toxicity": ("Toxicity × 100", "toxicity"),
+    "reward": ("Reward", "reward"),
+}
 
 
 def table(frames: Frames, spec: dict, names: Names) -> Table:
@@ -30,18 +34,24 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
             f" ({ours})."
         )
     found = []
+    adapted = [subject for subject in spec["subjects"] if subject.get("adapted_from")]
     for line in lines:
         for quantity, (label, metric) in QUANTITIES.items():
-            measured = _measured(frames["metrics"], line, metric)
+            measured = _measured(frames["metrics"], line, line["model"], metric)
             about = {"Model": names.models[line["model"]], "Test set": names.datasets[line["test_set"]]}
             about |= {"Layers": line["group"], "Quantity": label}
             about["Published"] = number(line["original"][quantity], 1, 2)
             found.append(about | measured_text(line["original"][quantity], measured, quantity))
             found[-1]["Published after L-PPO"] = number(line["after"][quantity], 1, 2)
+            for subject in adapted:
+                if subject["adapted_from"] == line["model"]:
+                    after = _measured(frames["metrics"], line, subject["id"], metric, subject["arm"], subject["seed"])
+                    text = measured_text(line["after"][quantity], after, quantity)
+                    found[-1][f"After {subject['arm']}"] = f"{text['Measured']} {text['95 % interval']}"
     note = (
-        "Agrees: the published number lies within the 95 % interval of the measured one. Toxicity is measured with"
-        " another instrument (Detoxify instead of Perspective API); the reward, and models after L-PPO, are not"
-        " measured. Average: mean of the three groups."
+        "Agrees: the published number lies within the 95 % interval of the measured one. Toxicity and reward are"
+        " measured with other instruments (Detoxify instead of Perspective API; a reward model that the original does"
+        " not name). After …: an arm that this experiment adapted. Average: mean of the three groups."
     )
     return Table(filled(pd.DataFrame(found)), note)
 
@@ -50,7 +60,8 @@ def measured_text(published: float, measured: dict | None, quantity: str) -> dic
     """Measured value, interval, n and agreement, as text; agreement is defined for the attack success rate alone."""
     if measured is None:
         return {"Measured": "not measured", "95 % interval": MISSING, "n": MISSING, "Agrees": MISSING}
-    value, low, high = (100 * measured[key] for key in ("value", "low", "high"))
+    scale = 1 if quantity == "reward" else 100
+    value, low, high = (scale * measured[key] for key in ("value", "low", "high"))
     agrees = MISSING if pd.isna(low) else "yes" if low <= published <= high else "no"
     return {
         "Measured": number(value, 1, 2),
@@ -60,9 +71,10 @@ def measured_text(published: float, measured: dict | None, quantity: str) -> dic
     }
 
 
-def _measured(metrics: pd.DataFrame, line: dict, metric: str | None) -> dict | None:
+def _measured(metrics: pd.DataFrame, line: dict, model: str, metric: str, arm: str = "", seed: str = "") -> dict | None:
     """The measured value of a group, or the mean of all three groups (without an interval)."""
-    rows = metrics[(metrics["model"] == line["model"]) & (metrics["dataset"] == line["test_set"])]
+    rows = metrics[(metrics["model"] == model) & (metrics["dataset"] == line["test_set"])]
+    rows = rows[(rows["arm"] == arm) & (rows["seed"] == seed)]
     rows = rows[(rows["metric"] == metric) & rows["layer"].isna()].drop_duplicates("group").set_index("group")
     if line["group"] in rows.index:
         return rows.loc[line["group"]].to_dict()
