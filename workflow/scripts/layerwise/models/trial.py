@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from layerwise.errors import InputError
-from layerwise.models.decoding import Row, read
 from layerwise.models.families import Family, TemplateError
 from layerwise.models.processors import template_file
+from layerwise.models.reading import Row, read
 
 # A template that passes its messages on as anything but text escapes these quotes or this line break.
 TEXT = 'What is "this",\nand what isn\'t?'
