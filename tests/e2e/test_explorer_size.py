@@ -1,7 +1,7 @@
 """The explorer at the size of the default experiment: within its limit, on screen in a second, and quick to answer.
 
-Prompts and images are those of the experiment; responses, verdicts and margins are drawn at random, which compresses
-worse than what models say.
+Prompts and images are those of the experiment; responses and margins are drawn at random, which compresses worse than
+what models say.
 """
 
 import json
@@ -48,6 +48,12 @@ def make(run):
         built = builder.build(json.loads(every.build_prompts(id)), {}, path.parent)
         records.write(path, built)
         prompts += built
+    # A judge says the same of the same words, as judges do.
+    said = {
+        (id, text): (draw.choice(judge["labels"]), round(draw.random(), 6) if id in ("toxicity", "guard") else None)
+        for id, judge in spec["judges"].items()
+        for text in WORDS
+    }
     for subject in study.subjects:
         verdicts = {id: [] for id in study.judges}
         for layer, path in zip(subject.layers, run.responses(subject.name, subject.layers), strict=True):
@@ -59,11 +65,10 @@ def make(run):
                 for of, text, margin in zip(about, texts, margins, strict=True)
             )
             records.write(Path(path), rows)
-            for id, judge in spec["judges"].items():
-                scores = draw.choices([round(draw.random(), 6) for _ in range(30)], k=len(prompts))
+            for id in study.judges:
                 verdicts[id] += [
-                    Verdict("", *of, id, draw.choice(judge["labels"]), score if id in ("toxicity", "guard") else None)
-                    for of, one, score in zip(about, prompts, scores, strict=True)
+                    Verdict("", *of, id, *said[id, text])
+                    for of, one, text in zip(about, prompts, texts, strict=True)
                     if (one.kind == "vqa") == (id == "vqa")
                 ]
         for id, rows in verdicts.items():

@@ -61,73 +61,47 @@
         seed[i] !== "all" &&
         E.other.values.has(E.data.key(i)),
     );
-    const panels = [...new Set(cases.map((i) => dataset[i]))].map((id) => {
-      const own = cases.filter((i) => dataset[i] === id);
-      const lines = [...new Set(own.map((i) => `${model[i]}|${arm[i]}|${seed[i]}`))];
-      const layers = [...new Set(own.map((i) => layer[i]))].sort((a, b) => a - b);
-      const at = new Map(own.map((i) => [`${model[i]}|${arm[i]}|${seed[i]}|${layer[i]}`, i]));
-      return E.h(
-        "section",
-        { className: "panel" },
-        E.h("h3", {}, E.data.dataset(id).display),
-        E.h(
-          "div",
-          { className: "scroll" },
-          E.h(
-            "table",
-            { className: "heat" },
-            E.h(
-              "thead",
-              {},
-              E.h(
-                "tr",
-                {},
-                E.h("th", { scope: "col", className: "corner" }, "exit"),
-                layers.map((one) => E.h("th", { scope: "col" }, one)),
-              ),
-            ),
-            E.h(
-              "tbody",
-              {},
-              lines.map((line) =>
-                E.h(
-                  "tr",
-                  {},
-                  E.h("th", { scope: "row" }, line.split("|").slice(1).filter(Boolean).join(" ") || line.split("|")[0]),
-                  layers.map((one) => {
-                    const i = at.get(`${line}|${one}`);
-                    if (i === undefined) return E.h("td", { className: "gap" });
-                    const by = value[i] - E.other.rows.value[E.other.values.get(E.data.key(i))];
-                    return E.h(
-                      "td",
-                      {},
-                      E.h(
-                        "span",
-                        {
-                          className: "number",
-                          "data-value": by,
-                          title: E.inUnit(by, "points"),
-                          style: by
-                            ? E.painted(
-                                E.mix(
-                                  by < 0 ? "#D55E00" : "#0072b2",
-                                  E.ground(),
-                                  0.1 + 0.8 * Math.min(1, Math.abs(by)),
-                                ),
-                              )
-                            : {},
-                        },
-                        E.signed(by * E.scale(unit), E.scale(unit) === 100 ? 0 : 1),
-                      ),
-                    );
-                  }),
-                ),
-              ),
-            ),
-          ),
-        ),
-      );
-    });
+    const panels = E.data.datasets
+      .map((one) => one.id)
+      .filter((id) => cases.some((i) => dataset[i] === id))
+      .map((id) => {
+        const own = cases.filter((i) => dataset[i] === id);
+        const at = new Map(own.map((i) => [[model[i], arm[i], seed[i], layer[i]].join("|"), i]));
+        const layers = [...new Set(own.map((i) => layer[i]))].sort((a, b) => a - b);
+        const place = (one, exit) => at.get([one.model, one.arm, one.seed, exit].join("|"));
+        const lines = E.data.subjects.filter((one) => layers.some((exit) => place(one, exit) !== undefined));
+        const cell = (i) => {
+          if (i === undefined) return E.h("td", { className: "gap" });
+          const by = value[i] - E.other.rows.value[E.other.values.get(E.data.key(i))];
+          const colour = by < 0 ? "#D55E00" : "#0072b2";
+          const style = by ? E.painted(E.mix(colour, E.ground(), 0.1 + 0.8 * Math.min(1, Math.abs(by)))) : {};
+          const text = E.signed(by * E.scale(unit), E.scale(unit) === 100 ? 0 : 1);
+          return E.h("td", {}, E.h("span", { className: "number", "data-value": by, style }, text));
+        };
+        const heads = layers.map((exit) => E.h("th", { scope: "col" }, exit));
+        const body = E.byModel(lines, layers.length, (one) => {
+          const name = E.h(
+            "th",
+            { scope: "row", title: one.name },
+            one.label,
+            E.h("span", { className: "quiet" }, ` ${one.seed}`),
+          );
+          return E.h(
+            "tr",
+            {},
+            name,
+            layers.map((exit) => cell(place(one, exit))),
+          );
+        });
+        const head = E.h("thead", {}, E.h("tr", {}, E.h("th", { scope: "col", className: "corner" }, "exit"), heads));
+        const title = E.h("h3", {}, E.data.dataset(id).display);
+        return E.h(
+          "section",
+          { className: "panel" },
+          title,
+          E.h("div", { className: "scroll" }, E.h("table", { className: "heat" }, head, body)),
+        );
+      });
     return panels.length
       ? E.h("div", { className: "panels" }, panels)
       : E.h("p", {}, "No metric has the same names on both pages.");
