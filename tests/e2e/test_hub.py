@@ -5,6 +5,8 @@ Weights and data are small, and everything else is what a user runs: downloads, 
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,6 +212,26 @@ def test_the_token_is_sent_to_the_hub_alone_and_written_nowhere(run):
     folder = run.project.folder.parent
     holding = [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert holding == []
+
+
+def test_every_source_that_is_asked_is_there(run):
+    command = [
+        sys.executable,
+        str(run.project.folder / "workflow/scripts"),
+        "plan",
+        "--check",
+        "--experiment",
+        run.name,
+    ]
+    environment = {**os.environ, **run.environment, "HF_TOKEN": TOKEN}
+    fetched = len(run.hub.asked("/blob/"))
+    done = subprocess.run(command, cwd=run.project.folder, env=environment, capture_output=True, text=True)
+    answers = [line for line in done.stdout.splitlines() if line.startswith(("  ok ", "  FAILS "))]
+    assert done.returncode == 0 and "FAILS" not in done.stdout, done.stdout + done.stderr
+    assert len(answers) == len(plan(run.study, run.project.folder).downloads)
+    assert all("fetched before" in line for line in answers)
+    assert len(run.hub.asked("/blob/")) == fetched, "nothing is downloaded"
+    assert sum("HF_TOKEN opens it" in line for line in answers) == (len(GATED) if run.name == "paper" else 0)
 
 
 def test_a_second_run_plans_nothing(run):

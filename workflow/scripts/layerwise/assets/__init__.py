@@ -19,6 +19,9 @@ from layerwise.errors import InputError
 # Keys of a source that can change without the asset changing.
 UNRECORDED = frozenset({"kind", "size_mb", "gated", "license", "provenance", "mirrors"})
 
+# What transformers loads a fetched repository with: no network, and no code of its own, not even after a question.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
 
 @dataclass(frozen=True)
 class Receipt:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from layerwise.assets import LOCAL
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
 from layerwise.judging.batches import of_one_length
-from layerwise.judging.weights import LOCAL, Checkpoint
+from layerwise.judging.weights import Checkpoint
 from layerwise.study.settings import Mistake, Positive, Settings
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Checkpoints of judges: where they are, and whether their bytes are the right ones.
 
 The receipt of its download names a published checkpoint; a checkpoint trained here lies in a folder with a `SHA256SUMS`
-file in the format of sha256sum. A pickle can run code when it is opened, and a repository can hold code for its model:
-`check_pickle` accepts only what is plain values and tensors, and `LOCAL` refuses the repository's code.
+file in the format of sha256sum. A pickle can run code when it is opened: `check_pickle` accepts plain values and
+tensors alone.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,6 @@ from layerwise.errors import InputError
 from layerwise.files import atomic, digest, file_digest
 
 SUMS = "SHA256SUMS"
-# For transformers' `from_pretrained`: no network, and no code out of the repository, not even after a question.
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from transformers import (
 )
 
 from layerwise import assets, plugins
+from layerwise.assets import LOCAL
 from layerwise.errors import InputError
 from layerwise.files import digest, file_digest
 from layerwise.models import processors, trial
 from layerwise.models.deltas import WEIGHTS, Delta, apply, chain
 from layerwise.models.families import Family
-from layerwise.models.processors import LOCAL
 
 # The keys of generation_config.json that decide what is generated when decoding is greedy: the model's own tokens.
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")

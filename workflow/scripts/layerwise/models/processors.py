@@ -8,9 +8,9 @@ from typing import Any
 
 from transformers import AutoProcessor, PreTrainedConfig, ProcessorMixin
 
+from layerwise.assets import LOCAL
+
 FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
-# What all parts of a checkpoint are loaded with. No code that a checkpoint brings is ever run.
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # Encoders that put a class token before an image's patches.
 WITH_CLASS_TOKEN = ("clip_vision_model", "dinov2")
 # Settings that only images of some shapes show to be wrong, so that a trial with one image would not.

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
+from layerwise.assets import LOCAL
 from layerwise.errors import InputError
 from layerwise.jobs.threads import single_thread
 from layerwise.judging.dialogue import Dialogue, Reading, pieces, unsafe_chances
 from layerwise.judging.judges import Measure
-from layerwise.judging.weights import LOCAL, Checkpoint, find_checkpoint
+from layerwise.judging.weights import Checkpoint, find_checkpoint
 from layerwise.records import Answer, Prompt, Response
 from layerwise.study.settings import Positive, Settings, Whole
 

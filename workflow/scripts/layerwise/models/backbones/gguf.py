@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from layerwise.assets import LOCAL
 from layerwise.errors import InputError
-from layerwise.models.processors import LOCAL
 
 PART = "language"
 FAMILIES = ("llava", "llava_dinov2")
