@@ -171,7 +171,6 @@ def test_every_screen_works_at_each_width_in_both_schemes_and_asks_nothing(brows
     browser.log("browser"), browser.log("performance")
     browser.size(width)
     browser.open(page)
-    assert browser.run("return E.painted_at") < 1500  # the bench's, on a quiet machine, is far below a second
     for scheme in ("light", "dark"):
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
