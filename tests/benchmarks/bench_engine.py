@@ -38,7 +38,7 @@ ROUNDS = 3
 # Blocks and widths, new tokens, prompts and rows a batch for the engine, prompts for the others.
 MODELS = {
     "organism": ({"vision_blocks": 8, "vision_width": 64, "text_width": 96, "text_blocks": 3}, 4, 384, 128, 48),
-    "larger model": ({"vision_blocks": 8, "vision_width": 384, "text_width": 768, "text_blocks": 8}, 32, 12, 36, 2),
+    "larger model": ({"vision_blocks": 8, "vision_width": 256, "text_width": 512, "text_blocks": 6}, 32, 9, 27, 2),
 }
 # Texts by prompt and exit, and the CPU seconds that they took.
 Measured = tuple[dict[tuple[str, int], str], float]

@@ -67,7 +67,8 @@ class Bench:
             ("kernels of attention", 12, self.steps),
             ("a guard", 12, self.guard),
             (NEXT, 5, lambda: self.build(NEXT)),
-            ("the engine with long prompts", 25, lambda: self.responses(NEXT)),
+            ("the engine with long prompts", 18, lambda: self.responses(NEXT)),
+            (f"{LLAVA} again", 4, lambda: self.build(LLAVA)),
             ("generate with its own static cache", 90, lambda: self.script(16, exits[-1:], cache="static")),
         ]
 
@@ -126,7 +127,7 @@ class Bench:
         model.generation_config = GenerationConfig(eos_token_id=None, pad_token_id=0)  # no token ends an answer
         self.built = (llava_next if tiled else llava).Family(model, real_size.processor(config))
         side = self.size.vision.image_size * (2 if tiled else 1)
-        many = self.size.batch // 2 if tiled else self.size.batch
+        many = self.size.batch // 4 if tiled else self.size.batch
         self.tasks = models.tasks(
             self.folder / id, many, self.size.exits, words=(self.size.words,), sizes=((side, side),)
         )
@@ -293,7 +294,7 @@ def measure(bench: Bench, limit: float, output: Path) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=240, help="begin nothing that would end after this time")
+    options.add_argument("--seconds", type=float, default=225, help="begin nothing that would end after this time")
     options.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file to write")
     options.add_argument("--small", action="store_true", help="tiny models on the CPU, for tests")
     options.add_argument("--document", action="store_true", help="measure nothing; write docs/gpu.md from that file")

@@ -178,6 +178,12 @@ SPOILT_MODELS = {
         f"source: {URL}\norganism:",
         ["one of `source`", "`organism` or `assembled`"],
     ),
+    "static cache without a mask": (
+        "organism",
+        "display:",
+        "cache: static\nattention: flash_attention_2\ndisplay:",
+        ["'cache'", "use sdpa"],
+    ),
     "source of no kind": ("organism", "organism:", "source: {kind: ftp}\norganism:", ["'source.kind'", "'hub', 'url'"]),
     "inherits nothing": ("organism-smoke", "inherits: organism", "inherits: organizm", ["'inherits'", "mean organism"]),
     "inherits itself": ("organism-smoke", "inherits: organism", "inherits: organism-smoke", ["in a circle"]),

@@ -30,7 +30,7 @@ def test_every_part_runs_with_torch_and_transformers_alone(tmp_path):
     assert total.startswith(f"{same} ")
     page = measured.page(found)
     assert f"| {engine['what']} | {engine['count'] / engine['seconds']:.3g} responses |" in page
-    assert len(page.splitlines()) == 6 + len(rows)
+    assert len(page.splitlines()) == 6 + len(found["rows"])
 
 
 def test_what_was_left_out_is_said():

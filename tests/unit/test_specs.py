@@ -94,6 +94,19 @@ def test_what_a_key_means_decides_nothing_and_its_default_does(project):
     assert changed(before, every_spec(project)) == {"judge vqa"}
 
 
+def test_a_models_own_batch_and_cache_decide_for_its_responses_alone(project):
+    before = every_spec(project)
+    edit(project / "config/models/organism-mllama.yaml", "display:", "batch_size: 7\ncache: static\ndisplay:")
+    assert not changed(before, every_spec(project))
+    edit(project / "config/models/organism-f2.yaml", "display:", "batch_size: 7\ncache: static\ndisplay:")
+    after = every_spec(project)
+    ours = {job for job in after if job.startswith("generate organism-f2.")}
+    assert ours and changed(before, after) == ours
+    assert all(
+        json.loads(after[job])["decoding"] == {"max_new_tokens": 4, "batch_size": 7, "cache": "static"} for job in ours
+    )
+
+
 def extend(path):
     """One more name in a module."""
     path.write_text(path.read_text() + "\nEXTRA = 1\n")

@@ -114,8 +114,9 @@ class SlotLayer(CacheLayerMixin):
         """Copy the rows of a prompt's layer into slots."""
         if self.is_initialized:
             length = read.keys.shape[2]
-            self.keys[slots, :, :length] = read.keys[rows]
-            self.values[slots, :, :length] = read.values[rows]
+            for slot, row in zip(slots, rows, strict=True):  # plain copies: an index of rows would take much longer
+                self.keys[slot, :, :length] = read.keys[row]
+                self.values[slot, :, :length] = read.values[row]
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         places = self.places.to(self.keys.device)
