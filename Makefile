@@ -77,7 +77,7 @@ format: $(ENVIRONMENT) ## Format code and rules.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile workflow/rules
 
-benchmark: $(ENVIRONMENT) ## Measure the engine against the naive path.
+benchmark: $(ENVIRONMENT) ## Measure the engine beside what people use: generate, one by one, and the pipeline.
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engine.py
 
 full-size: $(ENVIRONMENT) ## Measure LLaVA-1.5-7B at its real size, with random weights (17 GB of memory).

@@ -8,7 +8,8 @@ sequence counts. There are two kinds of key-value cache:
 - `Dynamic`: a batch is read and answered before the next; its cache grows, and is copied, with every token.
 - `Static`, for GPUs: a fixed number of slots, each with room for a whole row. Prompts are read a few at a time, take a
   slot each, beside rows of other lengths, and leave it to the next when they end. The shape of a step never changes, so
-  on a GPU it is recorded once, as a CUDA graph, and replayed: its hundreds of kernels cost one launch.
+  on a GPU it is recorded once, as a CUDA graph, and replayed: its hundreds of kernels cost one launch. All families
+  here give the same texts with both.
 """
 
 from collections.abc import Iterable, Sequence
