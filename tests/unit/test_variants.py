@@ -108,6 +108,16 @@ def test_the_mean_is_over_all_images_of_the_data_set_each_once(asked, looked):
         torch.testing.assert_close(found[layer], torch.stack([one[layer] for one in looked.values()]).mean(0))
 
 
+def test_the_mean_of_a_data_set_is_computed_once(family, asked):
+    variant, two = make("mean"), [*asked, *((replace(p, id=f"{p.id}x", dataset="other"), image) for p, image in asked)]
+    made = []
+    variant._mean = lambda *given: made.append(1) or variants.Mean._mean(variant, *given)
+    answers(family, two, variant)
+    assert len(made) == 1, "both data sets have the same images"
+    answers(family, [(replace(p, dataset="third"), image) for p, image in asked[:3]], variant)
+    assert len(made) == 2
+
+
 @pytest.mark.parametrize(("donor", "lender"), [("same", 0), ("twin", 1), ("hazard", None)])
 def test_an_interchange_takes_named_cells_from_the_default_layer_of_the_donor(asked, looked, donor, lender):
     own, found, (lent,) = changed(make("interchange", cells=[0, 5], donor=donor), asked, looked)
@@ -142,6 +152,14 @@ def test_cells_that_are_not_there_are_named(asked, looked, variant, words):
     cut[asked[0][0].image_sha256] = {layer: one[:-1] for layer, one in looked[asked[0][0].image_sha256].items()}
     with pytest.raises(InputError, match=words):
         changed(variant, asked, cut)
+
+
+def test_a_cell_that_is_not_there_is_one_error_before_anything_is_said(family):
+    for change in ("norm-matched", "shuffled", "blank", "other-image", "mean"):
+        variants.attempt(make(change), family)
+    variants.attempt(make("interchange", cells=[24], donor="twin"), family)
+    with pytest.raises(InputError, match="'features.cells'.*cell 25.*0 to 24"):
+        variants.attempt(make("interchange", cells=[0, 25], donor="twin"), family)
 
 
 def answers(family, asked, variant, some=None):

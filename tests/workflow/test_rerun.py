@@ -145,6 +145,13 @@ def add_model(project: Project) -> None:
     project.edit(SMOKE, MODEL, f"{MODEL}\n  - {{id: second, arms: [broad-none]}}")
 
 
+def add_variant(project: Project) -> None:
+    """A control with the weights that are there, of the first arm."""
+    variant = "inherits: organism-smoke\ndisplay: Cells reordered\nweights_of: organism-smoke\nfeatures: shuffled\n"
+    (project.folder / "config/models/shuffled.yaml").write_text(variant)
+    project.edit(SMOKE, MODEL, f"{MODEL}\n  - {{id: shuffled, arms: [broad-none]}}")
+
+
 def add_dataset(project: Project) -> None:
     text = (project.folder / "config/datasets/world-deep.yaml").read_text()
     (project.folder / "config/datasets/world-more.yaml").write_text(text.replace("seed: 1", "seed: 2"))
@@ -186,6 +193,10 @@ ROWS = {
         | {"generate second.broad-none.s100"}
         | JUDGING
         | FROM_FEATURES,
+    ),
+    "add a variant": (
+        add_variant,
+        {"generate shuffled.broad-none.s100", "figure controls"} | JUDGING | FROM_FEATURES,
     ),
     "add an arm": (
         change(SMOKE, "arms: [broad-none, ", "arms: [narrow-none, broad-none, "),

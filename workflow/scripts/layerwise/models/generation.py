@@ -78,6 +78,8 @@ def compute(
 
     def answers() -> Iterator[engine.Answer | engine.Failure]:
         family = checkpoints.load_model(folder, spec["model"], gpus.claim(gpu_count))
+        if variant is not None:
+            variants.attempt(variant, family)
         of_model = {key: spec["model"][key] for key in ("system_prompt", "refusal_tokens")}
         for batch in engine.generate(family, tasks, **spec["decoding"], **of_model, variant=variant):
             keep(batch, spec["subject"], files, errors)

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from layerwise.errors import InputError
-from layerwise.models.families import TILES
+from layerwise.models.families import TILES, Family
 from layerwise.records import Prompt
 
 CHANGES = ("norm-matched", "shuffled", "blank", "other-image", "mean", "interchange")
@@ -82,7 +82,7 @@ class OtherImage(Variant):
 class Mean(Variant):
     def __init__(self, settings: Mapping[str, Any], default_layer: int) -> None:
         super().__init__(settings, default_layer)
-        self.means: dict[tuple[str, ...], Features] = {}
+        self.means: dict[tuple[str, ...], Features] = {}  # of each data set
 
     def donors(self, prompt: Prompt, others: Sequence[Prompt]) -> Sequence[Prompt]:
         return list({other.image_sha256: other for other in others}.values())
@@ -90,7 +90,7 @@ class Mean(Variant):
     def features(self, layer: int, own: Features, donors: Sequence[Shown], look: Look) -> Tensor:
         key = tuple(sha256 for sha256, _ in donors)
         if key not in self.means:
-            self.means = {key: self._mean(own, donors, look)}
+            self.means[key] = self._mean(own, donors, look)
         return alike(own[layer], self.means[key][layer])
 
     def _mean(self, own: Features, donors: Sequence[Shown], look: Look) -> Features:
@@ -150,6 +150,14 @@ def donors(found: Variant | None, asked: Iterable[tuple[Prompt, Path | None]]) -
         for prompt in others:
             lent[prompt.id] = tuple(files[donor.id] for donor in found.donors(prompt, others))
     return lent
+
+
+@torch.inference_mode()
+def attempt(found: Variant, family: Family) -> None:
+    """Change the features of a grey image, so that a cell that is not there is one error, and not one for each row."""
+    inputs = family.preprocess(Image.new("RGB", (64, 64), GREY))
+    own = {layer: seen[0] for layer, seen in family.features([inputs], [family.default_layer]).items()}
+    varied(found, own, own, [("", Path())], lambda shown: [tokens_of(own)] * len(shown))
 
 
 def varied(found: Variant, layers: Iterable[int], own: Mapping[int, Any], donors: Sequence[Shown], look: Look) -> dict:
