@@ -59,7 +59,10 @@ def packed(tmp_path):
                 for id, judge in JUDGES.items():
                     if (id == "vqa") == (one.kind == "vqa") and draw.random() < 0.95:
                         score = draw.choice([None, round(draw.random(), 6)]) if id == "guard" else None
-                        verdicts.append(Verdict("k", one.id, subject, layer, id, draw.choice(judge["labels"]), score))
+                        cut = id == "guard" and draw.random() < 0.2
+                        verdicts.append(
+                            Verdict("k", one.id, subject, layer, id, draw.choice(judge["labels"]), score, cut)
+                        )
         records.write(tmp_path / f"{subject}/all.jsonl", responses)
         records.write(tmp_path / f"verdicts/{subject}.jsonl", verdicts)
         said.add(LAYERS, [tmp_path / f"{subject}/all.jsonl"], [tmp_path / f"verdicts/{subject}.jsonl"])
@@ -81,7 +84,8 @@ def unpacked(said, arrays, texts):
                 code = columns[f"label {id}"][state - 1]
                 score = columns[f"score {id}"][state - 1] if f"score {id}" in columns else np.nan
                 if code != answers.NO_LABEL:
-                    labels[id] = (judge["labels"][code], None if np.isnan(score) else float(score))
+                    cut = f"cut {id}" in columns and bool(columns[f"cut {id}"][state - 1])
+                    labels[id] = (judge["labels"][code], None if np.isnan(score) else float(score), cut)
             finish = answers.FINISHED[columns["finish"][state - 1]]
             margins = columns.get(f"margin {subject}")
             margin = None if margins is None or np.isnan(margins[rest]) else float(margins[rest])
@@ -98,7 +102,7 @@ def test_every_response_and_verdict_comes_back(packed):
     for subject, (responses, verdicts) in enumerate(given.values()):
         labels = {}
         for row in verdicts:
-            labels.setdefault((row.layer, row.prompt_id), {})[row.judge] = (row.label, row.score)
+            labels.setdefault((row.layer, row.prompt_id), {})[row.judge] = (row.label, row.score, row.cut)
         for row in responses:
             where = (row.layer, row.prompt_id)
             margin = None if row.margin is None else float(np.float32(row.margin))

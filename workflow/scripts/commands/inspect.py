@@ -104,7 +104,7 @@ def scores_of(study: Study, verdicts: pd.DataFrame, prompts: Mapping[str, Prompt
 
     found: dict[str, dict[str, Any]] = {}
     for row in verdicts.itertuples():
-        about = {} if pd.isna(row.score) else {"score": row.score}
+        about = ({} if pd.isna(row.score) else {"score": row.score}) | ({"cut": True} if row.cut else {})
         found.setdefault(row.prompt_id, {})[row.judge] = Score(value=row.label, metadata=about or None)
     labels = verdicts.pivot(index="prompt_id", columns="judge", values="label")
     claims = {id: judged(judge.judge, judge.options)["claims"] for id, judge in study.judges.items()}

@@ -50,7 +50,7 @@ def read_prompts(paths: list[Path]) -> pd.DataFrame:
 
 
 def read_verdicts(paths: list[Path]) -> pd.DataFrame:
-    """All verdicts: columns prompt_id, subject, layer, judge, label, score.
+    """All verdicts: columns prompt_id, subject, layer, judge, label, score, cut.
 
     A whole file is parsed at once, in half the time of `records.read`, which is only used to name a bad line.
     """
@@ -59,12 +59,13 @@ def read_verdicts(paths: list[Path]) -> pd.DataFrame:
     for path in paths:
         try:
             rows = json.loads(f"[{','.join(path.read_text(encoding='utf-8').splitlines())}]")
-            parts.append(pd.DataFrame({field: [row[field] for row in rows] for field in fields}))
+            columns = {field: [row[field] for row in rows] for field in fields}
+            parts.append(pd.DataFrame(columns | {"cut": [row.get("cut", False) for row in rows]}))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             records.read(path, Verdict)
             raise InputError(f"{path}: not verdicts ({error}). Delete it; the next run makes it again.") from error
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=fields)
-    return frame.astype({"layer": int, "score": float, "judge": "category", "label": object})
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*fields, "cut"])
+    return frame.astype({"layer": int, "score": float, "judge": "category", "label": object, "cut": bool})
 
 
 class Measure(NamedTuple):

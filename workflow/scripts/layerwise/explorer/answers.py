@@ -1,7 +1,8 @@
 """What was asked and what came back, small: most responses are one of a few words with the same verdicts.
 
 A *state* is a response with its verdicts, without whose it is: kind of prompt, words, tokens, why it ended, and the
-label and score of each judge. A cell of an experiment names a state for each prompt; state 0 is no response.
+label and score of each judge, and whether it judged the response in parts. A cell of an experiment names a state for
+each prompt; state 0 is no response.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from layerwise.vocabulary import KINDS, OF_OUTCOMES, possible
 RIGHT, WRONG = "right", "wrong"  # what a response to a visual question is, beside the outcomes of the others
 FINISHED = ("stop", "length")
 NOT_HERE = 0  # the words of a response that the page leaves out
-FIXED = 4  # columns of a state before those of the judges
+FIXED, OF_JUDGE = 4, 3  # columns of a state: before those of the judges, and of each judge (label, score, cut)
 NO_LABEL = 255
 
 
@@ -49,6 +50,7 @@ class Answers:
         )
         labels = np.full((*shape, len(self.judges)), NO_LABEL, np.int64)
         scores = np.full((*shape, len(self.judges)), np.nan)
+        cut = np.zeros((*shape, len(self.judges)), bool)
         given = metrics.read_verdicts(list(verdicts))
         given = given[given["prompt_id"].isin(self.place) & given["layer"].isin(at)]
         for number, (id, judge) in enumerate(self.judges.items()):
@@ -56,13 +58,15 @@ class Answers:
             there = (own["layer"].map(at).to_numpy(int), own["prompt_id"].map(self.place).to_numpy(int), number)
             labels[there] = own["label"].map({label: code for code, label in enumerate(judge["labels"])}).to_numpy(int)
             scores[there] = own["score"].to_numpy(float)
-        found = np.empty((len(rows), FIXED + 2 * len(self.judges)), np.int64)
+            cut[there] = own["cut"].to_numpy(bool)
+        found = np.empty((len(rows), FIXED + OF_JUDGE * len(self.judges)), np.int64)
         found[:, 0] = self.kinds[where[1]]
         found[:, 1] = [self.texts.setdefault(row.text, len(self.texts)) for row in rows]
         found[:, 2] = [row.num_tokens for row in rows]
         found[:, 3] = [FINISHED.index(row.finish_reason) for row in rows]
-        found[:, FIXED::2] = labels[where]
-        found[:, FIXED + 1 :: 2] = scores[where].view(np.int64)
+        found[:, FIXED::OF_JUDGE] = labels[where]
+        found[:, FIXED + 1 :: OF_JUDGE] = scores[where].view(np.int64)
+        found[:, FIXED + 2 :: OF_JUDGE] = cut[where]
         cells = np.zeros(shape, np.int64)
         cells[where] = self._states(found)
         self.cells.append(cells)
@@ -97,10 +101,13 @@ class Answers:
             arrays.add(name, smallest(table[:, number]))
         arrays.add("mark", self._marks(table))
         for number, id in enumerate(self.judges):
-            arrays.add(f"label {id}", table[:, FIXED + 2 * number].astype(np.uint8))
-            scores = np.ascontiguousarray(table[:, FIXED + 2 * number + 1]).view(np.float64)
+            labels, scores, cut = table[:, FIXED + OF_JUDGE * number :][:, :OF_JUDGE].T
+            arrays.add(f"label {id}", labels.astype(np.uint8))
+            scores = np.ascontiguousarray(scores).view(np.float64)
             if not np.isnan(scores).all():
                 arrays.add(f"score {id}", scores)
+            if cut.any():
+                arrays.add(f"cut {id}", cut.astype(np.uint8))
         for number, (part, wanted) in enumerate(zip(self.margins, margins, strict=True)):
             if wanted and not np.isnan(part).all():
                 arrays.add(f"margin {number}", part)
@@ -138,7 +145,7 @@ class Answers:
         words = {}
         for number, (id, judge) in enumerate(self.judges.items()):
             said = dict(enumerate(judge["labels"]))
-            words[id] = pd.Series(table[:, FIXED + 2 * number]).map(said).astype(object)
+            words[id] = pd.Series(table[:, FIXED + OF_JUDGE * number]).map(said).astype(object)
         labels = pd.DataFrame(words)
         claims = {id: judge["claims"] for id, judge in self.judges.items()}
         kinds = pd.Series([KINDS[code] for code in table[:, 0]], dtype=object)

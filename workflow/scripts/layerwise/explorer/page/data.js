@@ -139,7 +139,15 @@ class Data {
       if (label === null) return [];
       const score = this.arrays[`score ${judge.id}`]?.[state];
       const against = outcome !== undefined && Data.against(judge, label, outcome);
-      return [{ judge, label, against, score: score === undefined || Number.isNaN(score) ? null : score }];
+      return [
+        {
+          judge,
+          label,
+          against,
+          cut: Boolean(this.arrays[`cut ${judge.id}`]?.[state]),
+          score: score === undefined || Number.isNaN(score) ? null : score,
+        },
+      ];
     });
   }
   // Whether a judge's label contradicts an outcome: it claims another, or it could have claimed this one and did not.

@@ -187,13 +187,20 @@ E.verdicts = (state) =>
     E.data
       .verdicts(state)
       .sort((a, b) => b.against - a.against)
-      .map(({ judge, label, score, against }) =>
+      .map(({ judge, label, score, cut, against }) =>
         E.h(
           "li",
           { className: against ? "against" : "" },
           E.h("span", { className: "quiet" }, `${judge.display}: `),
           label,
           score === null ? "" : E.h("span", { className: "quiet" }, ` ${E.number(score, 3)}`),
+          cut
+            ? E.h(
+                "span",
+                { className: "quiet", title: "longer than the judge reads at once: its parts were judged" },
+                " in parts",
+              )
+            : "",
           against ? E.h("span", { className: "flag", title: "contradicts the outcome" }, " ≠") : "",
         ),
       ),
@@ -244,9 +251,10 @@ E.row = (subject, layer, p, state) => {
     outcome: E.data.marks[E.data.mark(state)]?.id ?? null,
     text: E.heard(p, state),
   };
-  for (const { judge, label, score } of state < 0 ? [] : E.data.verdicts(state)) {
+  for (const { judge, label, score, cut } of state < 0 ? [] : E.data.verdicts(state)) {
     row[judge.id] = label;
     if (score !== null) row[`${judge.id}_score`] = score;
+    if (cut) row[`${judge.id}_cut`] = true;
   }
   const margin = E.data.margin(subject, layer, p);
   return margin === null ? row : { ...row, margin };
