@@ -215,23 +215,22 @@ def test_the_token_is_sent_to_the_hub_alone_and_written_nowhere(run):
 
 
 def test_every_source_that_is_asked_is_there(run):
-    command = [
-        sys.executable,
-        str(run.project.folder / "workflow/scripts"),
-        "plan",
-        "--check",
-        "--experiment",
-        run.name,
-    ]
-    environment = {**os.environ, **run.environment, "HF_TOKEN": TOKEN}
-    fetched = len(run.hub.asked("/blob/"))
-    done = subprocess.run(command, cwd=run.project.folder, env=environment, capture_output=True, text=True)
+    downloads = plan(run.study, run.project.folder).downloads
+    scripts = str(run.project.folder / "workflow/scripts")
+    sent = len(run.hub.asked("/blob/"))
+    done = subprocess.run(
+        [sys.executable, scripts, "plan", "--check", "--experiment", run.name],
+        cwd=run.project.folder,
+        env={**os.environ, **run.environment, "HF_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+    )
     answers = [line for line in done.stdout.splitlines() if line.startswith(("  ok ", "  FAILS "))]
     assert done.returncode == 0 and "FAILS" not in done.stdout, done.stdout + done.stderr
-    assert len(answers) == len(plan(run.study, run.project.folder).downloads)
+    assert len(answers) == len(downloads)
     assert all("fetched before" in line for line in answers)
-    assert len(run.hub.asked("/blob/")) == fetched, "nothing is downloaded"
-    assert sum("HF_TOKEN opens it" in line for line in answers) == (len(GATED) if run.name == "paper" else 0)
+    assert sum("HF_TOKEN opens it" in line for line in answers) == sum(one.source.gated for one in downloads)
+    assert len(run.hub.asked("/blob/")) == sent, "nothing is downloaded"
 
 
 def test_a_second_run_plans_nothing(run):
