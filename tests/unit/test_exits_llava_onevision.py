@@ -68,7 +68,7 @@ def test_what_many_tiles_show_is_scaled_down_to_nine(family, images):
 
 
 def test_answers_at_every_exit_are_those_of_stock_transformers(family, untouched, tmp_path):
-    tasks = models.tasks(tmp_path, 10, LAYERS, sizes=SIZES)
+    tasks = models.tasks(tmp_path, len(SIZES), LAYERS, sizes=SIZES)
     answers = models.engine_answers(family, tasks, 5)
     for task in tasks:
         for layer in LAYERS:

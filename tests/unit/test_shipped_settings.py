@@ -78,7 +78,7 @@ def test_settings_that_a_checkpoint_ships_change_nothing(folder, tmp_path, tasks
     assert not capfd.readouterr().err
 
 
-@pytest.mark.parametrize("key", SHIPPED)
+@pytest.mark.parametrize("key", ["num_return_sequences", "cache_implementation", "early_stopping", "stop_strings"])
 def test_each_alone_changes_nothing_of_the_decoding(folder, tmp_path, key):
     shipping(folder, tmp_path / "model", "generation_config.json", **{key: SHIPPED[key]})
     family = checkpoints.load_model(tmp_path / "model", models.settings(BLOCKS))
