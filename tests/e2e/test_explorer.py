@@ -257,6 +257,15 @@ def test_real_harmful_text_stays_hidden_until_asked_for(browser, rebuilt, finish
         assert "Hidden: real harmful requests" in text and "<canvas" not in text, view
     assert browser.run("return E.row(0, 0, E.data.place.get(arguments[0]), 0).text", harmful["id"]) is None
     assert f"{harmful['image']}" not in seen(views[0])
+    # What is harmful in response to a benign request is hidden as well.
+    heard = browser.run(
+        "const p = E.data.asked('world-text', 'benign')[0]; const state = E.data.state(0, 0, p);"
+        "const before = E.heard(p, state);"
+        "E.data.arrays.mark[state] = E.data.marks.findIndex((mark) => mark.id === 'harmful');"
+        "return [before, E.heard(p, state)]"
+    )
+    assert heard[0] and heard[1] is None
+    browser.open(page)
     seen(views[0])
     browser.run("document.querySelector('[data-show]').click()")
     assert harmful["text"] in seen(views[0]) and f"Image not in this page: {harmful['image']}" in seen(views[0])

@@ -77,7 +77,7 @@
     const counts = new Map();
     for (const [p, state] of found) {
       if (state < 0) continue;
-      const key = `${E.hidden(p) ? "hidden" : E.data.arrays.text[state]}|${E.data.mark(state)}`;
+      const key = `${E.unsaid(p, state) ? "hidden" : E.data.arrays.text[state]}|${E.data.mark(state)}`;
       const one = counts.get(key) ?? { n: 0, p, state };
       counts.set(key, { ...one, n: one.n + 1 });
     }

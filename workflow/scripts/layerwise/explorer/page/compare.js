@@ -128,7 +128,7 @@
       const key = `${word(E.data, one)} → ${word(E.other, other)}`;
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
-    const say = (data, state, p) => (E.hidden(p) ? null : data.text(state));
+    const say = (data, state, p) => (E.unsaid(p, state, data) ? null : data.text(state));
     const rows = () =>
       changed.map(([p, q, one, other]) => ({
         prompt_id: E.data.prompts.id[p],

@@ -152,6 +152,7 @@
         all[0];
       if (!chosen) return E.h("p", {}, "There are no metrics yet.");
       const seeds = params.seeds === "1";
+      const many = E.data.subjects.some((one) => one.layers.length > 12);
       const several = E.data.subjects.length > lines(false).length;
       const of = E.data.cases.filter((i) => E.data.rows.metric[i] === chosen.id);
       const most = Math.max(...of.map((i) => Math.abs(E.data.rows.value[i])), 1e-9);
@@ -192,15 +193,15 @@
           { className: "note" },
           `${chosen.name}, ${unit}, by exit layer of the vision encoder${several ? "; arms with several seeds: their mean" : ""}. `,
           E.h("span", { className: "sample default" }),
-          " default exit ",
+          " default exit. ",
           E.data.subjects.some((one) => one.onset !== null)
-            ? [E.h("span", { className: "sample onset" }), " onset: the first exit whose probe reads the deep cue. "]
+            ? [E.h("span", { className: "sample onset" }), " Onset: the first exit whose probe reads the deep cue. "]
             : "",
           "Choose a value to see its responses.",
         ),
         E.h(
           "div",
-          { className: "panels" },
+          { className: many ? "panels wide" : "panels" },
           E.data.datasets.map((dataset) => panel(dataset, chosen, seeds, most)),
         ),
       ];

@@ -19,8 +19,10 @@ E.show = (yes) => {
   }
   E.draw();
 };
-E.hidden = (p) =>
-  !E.shown() && E.data.prompts.kind[p] === "harmful" && !E.data.dataset(E.data.prompts.dataset[p]).invented;
+const real = (p) => !E.shown() && !E.data.dataset(E.data.prompts.dataset[p]).invented;
+E.hidden = (p) => real(p) && E.data.prompts.kind[p] === "harmful";
+// A response is hidden with its request, and wherever it was found to be harmful.
+E.unsaid = (p, state, data = E.data) => E.hidden(p) || (real(p) && data.marks[data.mark(state)]?.id === "harmful");
 E.hides = (datasets) => datasets.some((id) => !E.data.dataset(id)?.invented && E.data.asked(id, "harmful").length);
 
 // The warning, or the way back; nothing where nothing is hidden.
@@ -45,14 +47,14 @@ E.warning = (...datasets) => {
 
 E.words = (p, state) => {
   if (state < 0) return E.h("span", { className: "quiet" }, "no response");
-  if (E.hidden(p)) return E.h("span", { className: "veil" }, "hidden");
+  if (E.unsaid(p, state)) return E.h("span", { className: "veil" }, "hidden");
   const text = E.data.text(state);
   if (text === null) return E.h("span", { className: "quiet" }, "words left out of this page");
   return text === "" ? E.h("span", { className: "quiet" }, "(empty)") : E.h("q", { className: "said" }, text);
 };
 E.question = (p) =>
   E.hidden(p) ? E.h("span", { className: "veil" }, "hidden") : E.h("q", { className: "said" }, E.data.prompts.text[p]);
-E.heard = (p, state) => (state < 0 || E.hidden(p) ? null : E.data.text(state));
+E.heard = (p, state) => (state < 0 || E.unsaid(p, state) ? null : E.data.text(state));
 
 E.chip = (mark, about = "") => {
   if (mark === null) return E.h("span", { className: "chip none", title: "not decided" }, "·");

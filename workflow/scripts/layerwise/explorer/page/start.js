@@ -10,6 +10,7 @@
     await E.draw();
     E.painted_at = performance.now();
     await E.ready;
+    E.head();
     document.documentElement.dataset.ready = "yes";
   } catch (error) {
     document.getElementById("main").textContent =
