@@ -135,6 +135,25 @@ def test_the_words_are_those_of_the_responses(browser, page, finished):
     assert f"{verdict['label']} {verdict['score']:.3f}" in detail
 
 
+def test_what_is_filtered_can_be_saved(browser, page, finished):
+    subject, layer, dataset = "organism-smoke.broad-default.s100", 7, "world-deep"
+    folder = finished.folder / RESULTS
+    responses = map(json.loads, (folder / f"responses/{subject}/layer-{layer:02d}.jsonl").read_text().splitlines())
+    said = {row["prompt_id"]: row["text"] for row in responses if row["prompt_id"].startswith(f"{dataset}-")}
+    verdicts = map(json.loads, (folder / f"verdicts/truth/{subject}.jsonl").read_text().splitlines())
+    truth = {row["prompt_id"]: row["label"] for row in verdicts if row["layer"] == layer}
+    outcome = truth[next(iter(said))]
+    wanted = [(id, text, outcome) for id, text in said.items() if truth[id] == outcome]
+    browser.open(page, f"cell?s={subject}&l={layer}&d={dataset}&o={outcome}")
+    keep = "const made = []; URL.createObjectURL = (blob) => { made.push(blob); return 'blob:none'; };"
+    click = "document.querySelectorAll('.saver button').forEach((one) => one.click());"
+    table, lines = browser.run(f"{keep} {click} return Promise.all(made.map((blob) => blob.text()))")
+    for found in (list(csv.DictReader(table.splitlines())), [json.loads(line) for line in lines.splitlines()]):
+        assert [(row["prompt_id"], row["text"], row["outcome"]) for row in found] == wanted
+        assert {row["truth"] for row in found} == {outcome}
+        assert {(row["subject"], str(row["layer"])) for row in found} == {(subject, str(layer))}
+
+
 def test_an_image_keeps_every_pixel(browser, page, finished):
     """Of hazards, and of twins, which are kept as a part that is laid over the hazard's."""
     browser.open(page)
