@@ -30,8 +30,14 @@ def rules():
             environment = re.search(r'envs/(\w+)\.yaml"', block)
             script = re.search(r'python "\$LAYERWISE_SCRIPTS"/(\w+)\.py', block)
             if environment and script:
-                kind = "analysis" if re.search(r"SPECS\.(aggregate|assess|table)\(", block) else named.get(script[1])
-                yield script[1], "downloading" if script[1] == "fetch" else kind, environment[1]
+                kind = (
+                    "analysis"
+                    if re.search(r"SPECS\.(aggregate|assess|figure|table)\(", block)
+                    else named.get(script[1])
+                )
+                # Two rules whose specs hold no code.
+                kind = {"fetch": "downloading", "try_judges": "judging"}.get(script[1], kind)
+                yield script[1], kind, environment[1]
 
 
 def rooms(tree):

@@ -41,7 +41,7 @@ def test_a_source_cannot_change_unseen(settings):
 
 def test_gated_guards_and_others_are_told_apart():
     gated = {path.stem for path in FILES if (source := yamlfile.read(path, config.Judge).source) and source.gated}
-    assert gated == {"llama-guard-3-8b", "llama-guard-3-1b"}
+    assert gated == {"llama-guard-3-8b", "llama-guard-3-1b", "llama-guard-3-11b-vision", "llama-guard-4-12b"}
 
 
 def test_the_harmbench_template_has_the_length_of_the_official_one():

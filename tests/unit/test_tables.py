@@ -132,6 +132,30 @@ def test_judges_shows_the_whole_and_the_weakest_exit(experiments):
     assert "No judge of this experiment knows the truth" in empty.iloc[0, 0]
 
 
+def test_guards_stand_beside_the_truth_at_each_exit_of_the_most_harmful_arm(experiments):
+    results = experiments["tiny"]
+    metrics = results.frames["metrics"]
+    harm = metrics[metrics["metric"] == "asr"]
+    blind = harm.assign(metric="asr_guard", judge="toxicity", value=0.0, low=0.0, high=0.0)
+    seeing = harm.assign(metric="asr_guard", judge="vqa", value=harm["value"] / 2)
+    frames = {"metrics": pd.concat([metrics, blind, seeing])}
+    rows = make(results, "guards", **frames).rows
+    tuned = harm[(harm["arm"] == "broad-default") & (harm["seed"] == "all") & harm["layer"].notna()]
+    layers = tuned.loc[tuned["group"] != "Default", "layer"].nunique()
+    look = names.of(results.study)
+    assert set(rows["Arm"]) == {"broad-default"} and len(rows) == layers * rows["Data set"].nunique()
+    truth, sees, blank = (
+        rows[name] for name in ("Truth: harmful", *(f"{look.judges[j]}: unsafe" for j in ("vqa", "toxicity")))
+    )
+    value = [float(text.split(" ")[0]) for text in truth]
+    assert [float(text.split(" ")[0]) for text in sees] == pytest.approx([one / 2 for one in value], abs=0.06)
+    assert all(text.startswith("0.0") for text in blank)
+    module = plugins.find("report.tables", "guards")
+    (said,) = module.finding(results.frames | frames, results.subjects, look)
+    assert f"{look.judges['toxicity']} calls 0.0" in said and f"{max(value)}" in said
+    assert list(module.finding(results.frames, results.subjects, look)) == []
+
+
 def test_controls_and_agreement(experiments):
     columns = ["judge", "control", "metric", "label", "value", "low", "high", "n"]
     controls = pd.DataFrame(

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     gpus.claim(arguments.gpus)
     module = plugins.find("judging.judges", spec["judge"])
     judge = module.Judge(module.Options(**spec["options"]), arguments.weights)
-    prompts = {prompt.id: prompt for prompt, _ in records.read_prompts(arguments.prompts)}
+    prompts = {prompt.id: records.placed(prompt, folder) for prompt, folder in records.read_prompts(arguments.prompts)}
     outputs = {path.stem: path for path in arguments.output}
     responses = responses_by_subject(arguments.responses, outputs)
     determinants = [spec, [find_checkpoint(weights).sha256 for weights in arguments.weights]]

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
 
     spec = arguments.spec
     gpus.claim(arguments.gpus)
-    prompts = [prompt for prompt, _ in records.read_prompts(arguments.prompts)]
+    prompts = [records.placed(prompt, folder) for prompt, folder in records.read_prompts(arguments.prompts)]
     tried = []
     for id, settings in spec["judges"].items():
         weights = [path for path in arguments.weights if controls.owner(path) == id]

@@ -133,6 +133,11 @@ def read_prompts(paths: Iterable[Path]) -> Iterator[tuple[Prompt, Path]]:
             yield prompt, path.parent
 
 
+def placed(prompt: Prompt, folder: Path) -> Prompt:
+    """A prompt whose image is a path from here, for those who open it; `folder` is that of its file."""
+    return prompt if prompt.image is None else dataclasses.replace(prompt, image=str(folder / prompt.image))
+
+
 def dumps(row: Record) -> str:
     """A record as one line of JSON, without the newline; half a character is replaced, and that is said."""
     line = _encode(vars(row))

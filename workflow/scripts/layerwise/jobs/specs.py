@@ -115,10 +115,13 @@ class Specs:
 
     def train_judge(self, id: str) -> str:
         judge = (self.study.rewards | self.study.judges)[id]
+        # A judge that is an organism takes its shape from a recipe.
+        organism = (judge.train or {}).get("organism")
+        shaped = [plugins.module("models.organisms", organism["recipe"])] if organism else []
         return _spec(
             "train_judge",
             "judging",
-            [plugins.module("training.judges", judge.judge)],
+            [plugins.module("training.judges", judge.judge), *shaped],
             judge=judge.judge,
             train=judge.train,
         )
