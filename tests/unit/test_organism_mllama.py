@@ -134,6 +134,18 @@ def test_answers_of_the_engine_are_those_that_training_would_give(folder, model,
             assert torch.allclose(ours, theirs, atol=1e-5), layer
 
 
+def test_greedy_answers_from_the_cache_are_those_that_training_would_give(model, pixel_values):
+    question, _ = said(model)
+    states = mllama.language_states(model, pixel_values, [1])[1]
+    with torch.no_grad():
+        inputs = mllama.generation_inputs(model, states, question)
+        answer = model.generate(**inputs, max_new_tokens=4, min_new_tokens=4)[:, -4:]
+        logits = model.lm_head(mllama.answer_states(model, states, question, answer))
+    assert torch.equal(
+        logits[:, :3].argmax(-1)[answer[:, :3] != mllama.EOS], answer[:, :3][answer[:, :3] != mllama.EOS]
+    )
+
+
 def test_training_and_probing_see_the_states_that_the_exit_takes(model, pixel_values):
     exits = mllama.exit_states(model, pixel_values, range(BLOCKS + 1))
     family = plugins.find("models.families", "mllama").Family(model, None)
