@@ -24,7 +24,7 @@ from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.jobs import failures, specs
 from layerwise.paths import receipt, receipt_log
-from layerwise.study import chosen, loading
+from layerwise.study import chosen, lessons, loading
 from layerwise.study.arms import seed_of
 from layerwise.study.facts import facts
 

@@ -58,18 +58,18 @@ def start(wildcards):
     return RUN.weights(f"{wildcards.id}.{above}.s{seed_of(arms, above, seed)}")
 
 
-def lessons(wildcards):
+def taught(wildcards):
     """The prompts that an arm learns from; organisms learn in their world."""
     if wildcards.id in ORGANISMS:
         return []
-    data = specs.stage(STUDY.models[wildcards.id], wildcards.arm).data
+    data = lessons.stage(STUDY.models[wildcards.id], wildcards.arm).data
     return [RUN.prompts(dataset) for dataset in data.values()]
 
 
 def own_answers(wildcards):
     """What the language model of an assembled model says by itself, where an arm learns to keep it."""
     model = STUDY.models[wildcards.id]
-    stage = specs.stage(model, wildcards.arm) if model.assembled else None
+    stage = lessons.stage(model, wildcards.arm) if model.assembled else None
     return [RUN.own_answers(wildcards.id, stage.data[task]) for task in stage.own] if stage else []
 
 

@@ -92,7 +92,7 @@ rule train_arm:
     """Train one arm, with the method and from the arm that the model's file declares."""
     input:
         start=start,
-        prompts=lessons,
+        prompts=taught,
         answers=own_answers,
         reward=reward,
     output:

@@ -15,10 +15,11 @@ from layerwise import plugins
 from layerwise.files import canonical, file_digest
 from layerwise.jobs.fingerprint import fingerprint, pins
 from layerwise.paths import PAGE, ROOT
+from layerwise.study import lessons
 from layerwise.study.arms import REWARDS, Arm
 from layerwise.study.config import Dataset, Model
 from layerwise.study.declarations import says
-from layerwise.study.recipes import Adapter, Assembled, Organism, Stage
+from layerwise.study.recipes import Assembled, Organism
 from layerwise.study.sources import Source
 from layerwise.study.study import Study, Subject
 from layerwise.vocabulary import METRICS
@@ -81,7 +82,7 @@ class Specs:
             "method": arm.method,
             "layers": arm.layers(model.blocks, model.default_layer) or [model.default_layer],
             "images": arm.exits != "none",
-            "steps": steps(model, arm),
+            "steps": lessons.steps(model, arm),
             "seed": int(seed.rpartition("a")[2]),
         }
         modules = [plugins.module("training.methods", arm.method)]
@@ -95,7 +96,7 @@ class Specs:
             modules += ["layerwise.training.organisms", *_recipe(model)]
         else:
             kind = "adapter" if model.adapter else "stage"
-            settings[kind] = stage(model, name).model_dump(exclude={"steps", "size_mb", "own_tokens"})
+            settings[kind] = lessons.stage(model, name).model_dump(exclude={"steps", "size_mb", "own_tokens"})
             settings["model"] = model.model_dump(include=LOADED | {"system_prompt"}) | {"variant": None}
             modules += [f"layerwise.training.{'adapted' if model.adapter else 'assembled'}"]
             modules += [plugins.module("models.families", model.family)]
@@ -388,25 +389,6 @@ def may_show(dataset: Dataset) -> dict[str, bool]:
         "invented": plugins.declared("prompts.builders", dataset.builder).get("INVENTED", False),
         "pictures": dataset.image in ("blank", "noise") or licences <= REDISTRIBUTABLE,
     }
-
-
-def steps(model: Model, arm: Arm) -> dict[str, int]:
-    """Training steps by stage of an arm's method: the recipe's or the method's, or the arm's own."""
-    method = plugins.declared("training.methods", arm.method)
-    stages = method["STAGES"][model.kind]
-    if method["REWARDED"]:
-        return {stage: arm.steps or method["STEPS"] for stage in stages}
-    recipe = model.organism.language.steps if model.organism else model.assembled
-    found = {stage: getattr(recipe, stage) for stage in stages}
-    return {stage: arm.steps or (own if isinstance(own, int) else own.steps) for stage, own in found.items()}
-
-
-def stage(model: Model, arm: str) -> Stage | Adapter:
-    """What an arm of an assembled or a published model learns, and from which data."""
-    if model.adapter:
-        return model.adapter
-    (name,) = steps(model, model.arms[arm])
-    return getattr(_assembled(model), name)
 
 
 def judged(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> dict:

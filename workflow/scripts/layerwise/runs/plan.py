@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerwise import paths
-from layerwise.jobs.specs import stage
+from layerwise.study import lessons
 from layerwise.study.arms import lineage, seed_of
 from layerwise.study.config import Dataset, Judge, Model
 from layerwise.study.sources import REMARKS, Place, Source
@@ -154,7 +154,7 @@ def _trained(study: Study) -> dict[str, float]:
         elif model.organism:
             found[f"{id}.vision.s{subject.seed.partition('a')[0]}"] = PER_TRAINED_MODEL
         for arm in lineage(model.arms, subject.arm):
-            size = PER_TRAINED_MODEL if model.organism else stage(model, arm).size_mb * 1e6
+            size = PER_TRAINED_MODEL if model.organism else lessons.stage(model, arm).size_mb * 1e6
             found[f"{id}.{arm}.s{seed_of(model.arms, arm, subject.seed)}"] = size
     return found
 

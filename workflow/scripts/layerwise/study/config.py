@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from layerwise import plugins
-from layerwise.study.arms import REWARDS, Arm, lineage
+from layerwise.study.arms import Arm, check_arm
 from layerwise.study.features import Features
 from layerwise.study.recipes import Adapter, Assembled, Organism
 from layerwise.study.settings import Identifier, Mistake, Name, Positive, Settings, Share, Whole, found_in, hint
@@ -75,7 +75,9 @@ class Model(Settings):
         if self.cache == "static" and self.attention == "flash_attention_2":
             raise Mistake("cache", "a static cache needs a mask, which flash_attention_2 does not take; use sdpa")
         if self.default_layer > self.blocks:
-            raise Mistake("default_layer", f"{self.default_layer} lies beyond the encoder: {self._exits()}")
+            raise Mistake(
+                "default_layer", f"{self.default_layer} lies beyond the encoder: exit layers are 0 to {self.blocks}"
+            )
         if self.organism and self.organism.vision.blocks != self.blocks:
             raise Mistake(
                 "blocks", f"blocks is {self.blocks}, but organism.vision.blocks is {self.organism.vision.blocks}"
@@ -112,68 +114,12 @@ class Model(Settings):
             lacking = "adapter" if self.arms else "arms"
             raise Mistake(lacking, "a model with a `source` is adapted by `adapter` and `arms` together, or not at all")
         for name, arm in self.arms.items():
-            self._check_arm(name, arm)
+            check_arm(self, name, arm)
         return self
-
-    def _check_arm(self, name: str, arm: Arm) -> None:
-        place, names = f"arms.{name}", ", ".join(self.arms)
-        if arm.start is not None and arm.start not in self.arms:
-            raise Mistake(f"{place}.from", f"no arm '{arm.start}'; allowed: {names}{hint(arm.start, self.arms)}")
-        if self.arms[lineage(self.arms, name)[-1]].start is not None:
-            raise Mistake(f"{place}.from", f"it starts from itself by way of {', '.join(lineage(self.arms, name))}")
-        if arm.held_out and (arm.start is None or not self.organism):
-            raise Mistake(
-                f"{place}.held_out",
-                "glyphs are left out of the alignment of an organism, that is, of an arm that starts `from` another; "
-                "remove the key",
-            )
-        if arm.unrefused and not (self.assembled and arm.method == "pretrain" and self.assembled.projector.own):
-            raise Mistake(
-                f"{place}.unrefused",
-                "only a projector learns answers that the language model gives by itself (`assembled.projector.own`); "
-                "remove the key",
-            )
-        if self.organism and arm.exits == "none":
-            raise Mistake(f"{place}.exits", "`none` is for assembled models; an organism always sees images")
-        if beyond := [layer for layer in arm.layers(self.blocks, self.default_layer) if layer > self.blocks]:
-            raise Mistake(f"{place}.exits", f"exit layer {beyond[0]} lies beyond the encoder: {self._exits()}")
-        starts, rewarded, stages_of = (
-            plugins.constant("training.methods", arm.method, name) for name in ("STARTS_FROM_ARM", "REWARDED", "STAGES")
-        )
-        if starts and arm.start is None and self.trained:
-            others = ", ".join(other for other in self.arms if other != name) or "none yet"
-            raise Mistake(f"{place}.from", f"method {arm.method} starts from another arm: name one ({others})")
-        if not starts and arm.start is not None:
-            raise Mistake(f"{place}.from", f"method {arm.method} starts from no other arm; remove the key")
-        if rewarded and arm.reward is None:
-            raise Mistake(f"{place}.reward", f"method {arm.method} learns from a reward: name one")
-        for key in ("reward", "ppo"):
-            if not rewarded and key in arm.model_fields_set:
-                raise Mistake(f"{place}.{key}", f"method {arm.method} learns from no reward; remove the key")
-        if arm.reward is not None and arm.judge is None:
-            kinds = plugins.constant(REWARDS, arm.reward, "KINDS")
-            if self.kind not in kinds:
-                allowed = "give the id of a judge in config/judges/, whose score it then is"
-                raise Mistake(f"{place}.reward", f"reward {arm.reward} is for {' or '.join(kinds)} models; {allowed}")
-        stages = stages_of.get(self.kind)
-        if stages is None:
-            raise Mistake(f"{place}.method", f"method {arm.method} cannot train a model that is {self._kind()}")
-        if arm.steps is not None and len(stages) != 1:
-            raise Mistake(
-                f"{place}.steps",
-                f"method {arm.method} has the stages {' and '.join(stages)} here; give the steps of each in "
-                f"{'organism.language.steps' if self.organism else 'assembled'} and remove this key",
-            )
 
     def _fits(self, key: str, families: tuple[str, ...]) -> None:
         if self.family not in families:
             raise Mistake("family", f"{self.family} cannot be combined with `{key}`; allowed: {', '.join(families)}")
-
-    def _exits(self) -> str:
-        return f"exit layers are 0 to {self.blocks}"
-
-    def _kind(self) -> str:
-        return "an organism" if self.organism else self.kind
 
     @property
     def trained(self) -> bool:

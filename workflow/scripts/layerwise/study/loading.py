@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from layerwise.errors import InputError
-from layerwise.study import checks, declarations
+from layerwise.study import checks, declarations, lessons
 from layerwise.study.arms import lineage
 from layerwise.study.config import Dataset, Experiment, Judge, Model
 from layerwise.study.study import Study
@@ -24,7 +24,7 @@ def load(path: Path) -> Study:
             models[model.weights_of] = read(_file("model", model.weights_of, folder, named, "weights_of"), Model)
     learned: dict[str, Dataset] = {}
     for id, model in models.items():
-        for stage, data in lessons(model).items():
+        for stage, data in lessons.lessons(model).items():
             for task, dataset in data.items():
                 named, key = folder / "models" / f"{id}.yaml", f"{stage}.data.{task}"
                 learned[dataset] = learned.get(dataset) or _dataset(_file("dataset", dataset, folder, named, key))
@@ -49,13 +49,6 @@ def load(path: Path) -> Study:
     )
     checks.check(study, path)
     return study
-
-
-def lessons(model: Model) -> dict[str, dict[str, str]]:
-    """The data sets that a model's arms learn from, by task, for each part of its recipe."""
-    if model.assembled:
-        return {f"assembled.{stage}": getattr(model.assembled, stage).data for stage in ("projector", "alignment")}
-    return {"adapter": model.adapter.data} if model.adapter else {}
 
 
 def _dataset(path: Path) -> Dataset:
