@@ -39,7 +39,7 @@ SHORT = {
     ],
     "config/datasets/redteam-2k.yaml": [("rows: 2000", "rows: 100")],
 }
-TABLES = {"outcomes", "paired", "judges", "human-labels", "controls", "agreement", "published"}
+TABLES = {"outcomes", "paired", "margins", "judges", "human-labels", "controls", "agreement", "published"}
 
 
 @dataclass
