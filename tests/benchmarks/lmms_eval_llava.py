@@ -1,6 +1,7 @@
 """Answers of lmms-eval's LLaVA, called as its evaluator calls it: <checkpoint> <asked.json> <said.json>.
 
-It runs in an environment that has lmms-eval, and nothing of this project. Called by bench_engine.py.
+Called by bench_engine.py, it runs in an environment of its own, with lmms-eval and decord, and without torchvision
+where that does not load. `device_map=cpu` is there because transformers 5.23 refuses lmms-eval's default, an empty one.
 """
 
 import json
