@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import explorer
 from layerwise import records
-from layerwise.explorer import answers, study, tables
+from layerwise.explorer import answers, contents, study, tables
 from layerwise.explorer.document import compressed
 from layerwise.explorer.pictures import Pictures, difference
 from layerwise.jobs import specs
@@ -211,7 +210,7 @@ def test_what_may_be_shown_follows_from_builder_and_licences(dataset, shown):
 
 def test_the_first_seeds_of_each_arm_are_told_apart():
     listed = [{"id": "m", "arm": arm, "name": f"{arm}{seed}"} for seed in range(5) for arm in ("a", "b")]
-    assert explorer.few_seeds(listed) == [True] * 6 + [False] * 4
+    assert contents.few_seeds(listed) == [True] * 6 + [False] * 4
 
 
 def test_compression_has_no_time():

@@ -2,14 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from layerwise.analysis import results
 
 Columns = dict[str, Any]
 
@@ -28,11 +26,6 @@ def table(rows: pd.DataFrame) -> Columns:
     """A frame by column, in the order of its rows, so that row i is line i + 2 of its file."""
     plain = rows.astype(object).where(rows.notna(), None)
     return {name: column(plain[name].tolist()) for name in plain}
-
-
-def frames(paths: Iterable[Path]) -> dict[str, Columns]:
-    """Result files by name, without probes, whose files have no lines to point to."""
-    return {name: table(frame) for name, frame in results.read(paths).items() if name != "probes"}
 
 
 def numbers(path: Path) -> Columns:
@@ -65,8 +58,3 @@ class Arrays:
 def smallest(array: np.ndarray) -> np.ndarray:
     """Whole numbers from 0 in the smallest unsigned type that holds them."""
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))
-
-
-def lists(records: Mapping[str, Iterable[Any]]) -> Columns:
-    """Named lists as columns."""
-    return {name: column(values) for name, values in records.items()}
