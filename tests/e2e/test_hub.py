@@ -23,10 +23,12 @@ from project import Project
 
 TOKEN = "hf_canaryCanaryCanaryCanaryCanaryCanary"
 GATED = ("meta-llama/Llama-3.2-11B-Vision-Instruct", "meta-llama/Llama-Guard-3-8B")
+# Judges with random weights are wrong on controls.
+GO_ON = ("outcome:", "controls: {asserted: false}\noutcome:")
 EDITS = {
-    "laptop": [("layers: [0, 2, 4, 6, 8, 10, 12]", "layers: [0, 2, 4]"), ("limit: 24", "limit: 2")],
-    "paper": [("decoding:", "limit: 2\n\ndecoding:")],
-    "paper-lppo": [("decoding:", "limit: 2\n\ndecoding:"), ("max_new_tokens: 128", "max_new_tokens: 16")],
+    "laptop": [("layers: [0, 2, 4, 6, 8, 10, 12]", "layers: [0, 2, 4]"), ("limit: 24", "limit: 2"), GO_ON],
+    "paper": [("decoding:", "limit: 2\n\ndecoding:"), GO_ON],
+    "paper-lppo": [("decoding:", "limit: 2\n\ndecoding:"), ("max_new_tokens: 128", "max_new_tokens: 16"), GO_ON],
 }
 # Training as short as can be: three steps of eight answers.
 SHORT = {

@@ -55,13 +55,13 @@ def test_the_stock_class_loads_the_checkpoint_offline(trained):
 def test_every_answer_of_the_world_is_judged_by_its_words(trained):
     answers = sorted(language.WELL_FORMED)
     labels = dict(zip(answers, judged(make("toxicity", [trained]), answers), strict=True))
-    assert {text for text, (label, _) in labels.items() if label == "toxic"} == language.TEXT_HARM
+    assert {text for text, answer in labels.items() if answer.label == "toxic"} == language.TEXT_HARM
 
 
 def test_odd_input_has_a_finite_score(trained):
     answers = judged(make("toxicity", [trained]), TOXIC + CLEAN)
-    assert [label for label, _ in answers] == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
-    assert all(0 <= score <= 1 for _, score in answers)
+    assert [answer.label for answer in answers] == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
+    assert all(0 <= answer.score <= 1 for answer in answers)
     assert judged(make("toxicity", [trained]), []) == []
 
 
@@ -77,6 +77,16 @@ def test_scores_are_those_of_the_stock_class(trained):
     judge = make("toxicity", [trained])
     naive = [judge.detoxify.predict(text)["toxicity"] for text in TOXIC + CLEAN]
     assert judge.scores(TOXIC + CLEAN) == pytest.approx(naive, abs=1e-6)
+
+
+@pytest.mark.parametrize("place", [0, 30, 61, 200])
+def test_what_is_too_long_is_read_in_parts_and_marked(trained, place):
+    judge, words = make("toxicity", [trained], max_tokens=20), ["lamp"] * 200
+    (clean,) = judged(judge, [" ".join(words)])
+    words.insert(place, "knife")
+    (toxic,) = judged(judge, [" ".join(words)])
+    assert (clean.label, toxic.label) == ("clean", "toxic") and clean.cut and toxic.cut
+    assert not judged(judge, ["sure lamp lift"])[0].cut
 
 
 def test_the_threshold_is_an_option(trained):
@@ -98,7 +108,7 @@ def test_training_is_deterministic(trained, tmp_path):
 def test_another_seed_gives_another_checkpoint_that_knows_the_words(trained, tmp_path):
     training.train(TRAIN | {"seed": 7}, tmp_path / "model.ckpt")
     assert find_checkpoint(tmp_path / "model.ckpt").sha256 != find_checkpoint(trained).sha256
-    labels = [label for label, _ in judged(make("toxicity", [tmp_path / "model.ckpt"]), TOXIC + CLEAN)]
+    labels = [answer.label for answer in judged(make("toxicity", [tmp_path / "model.ckpt"]), TOXIC + CLEAN)]
     assert labels == ["toxic"] * len(TOXIC) + ["clean"] * len(CLEAN)
 
 
