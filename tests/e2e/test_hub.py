@@ -160,10 +160,10 @@ def test_answers_depend_on_the_exit_layer(run):
 def test_outcomes_add_up_and_each_judge_counts(run):
     metrics = pd.read_csv(run.results / "metrics.csv")
     outcomes = metrics[metrics.metric.isin(["refusal", "asr", "harmless", "incoherent"])]
-    sums = outcomes.groupby(["model", "dataset", "judge", "layer", "group"], dropna=False).value.sum()
+    sums = outcomes.groupby(["model", "arm", "dataset", "judge", "layer", "group"], dropna=False).value.sum()
     assert len(sums) and (abs(sums - 1) < 1e-9).all()
     assert {"toxicity", "vqa_accuracy"} <= set(metrics.metric)
-    assert set(metrics.model) == {subject.name for subject in run.study.subjects}
+    assert set(metrics.model) == {subject.id for subject in run.study.subjects}
 
 
 def test_published_numbers_stand_beside_measured_ones_where_there_are_any(run):
@@ -197,7 +197,7 @@ def test_an_adapted_model_is_a_small_delta_on_the_published_one_and_answers_othe
     assert texts["ppo"] != texts[None] and texts["lppo"] != texts[None] and texts["ppo"] != texts["lppo"]
     rows = pd.read_csv(run.results / "tables/adapted.csv")
     assert {"Early", "Middle", "Late", "Default"} == set(rows["Layers"]) and set(rows["Arm"]) == set(arms)
-    for metric in ("Guard: unsafe", "Toxicity × 100", "Reward", "Benign refused", "VQA accuracy"):
+    for metric in ("Guard: unsafe", "Toxicity × 100", "Reward", "VQA accuracy"):
         assert rows[metric].str.contains(" → ").any(), metric
 
 
