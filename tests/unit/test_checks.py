@@ -1,5 +1,6 @@
 """Every mistake in a YAML file ends before the first job, in one sentence with file, key and what is allowed."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 
 from conftest import ROOT
 from layerwise.errors import InputError
+from layerwise.jobs import specs
 from layerwise.study import loading
 from spoiltfiles import CASES, GUARD, MODEL, TRIAL, changed
 
@@ -108,3 +110,34 @@ def test_without_a_judge_of_harm_nothing_is_called_harmful(folder):
     write(folder / "trial.yaml", TRIAL | {"judges": judges, "outcome": outcome})
     measured = loading.load(folder / "trial.yaml").measured
     assert "answered" in measured and not {"asr", "harmless", "harmful_on_benign"} & measured
+
+
+@pytest.mark.parametrize(
+    ("languages", "mistaken"),
+    [
+        (["x-world"], {"one"}),
+        (["en"], {"truth"}),
+        (["en-GB"], {"truth"}),
+        (["de"], {"truth", "refusal", "one"}),
+        (["en", "zh-Hant"], {"truth", "refusal", "one"}),
+    ],
+)
+def test_a_judge_that_is_not_made_for_a_data_sets_language_is_known(folder, languages, mistaken):
+    write(folder / "datasets/spoken.yaml", {"inherits": "world-deep", "languages": languages})
+    write(folder / "trial.yaml", TRIAL | {"datasets": ["spoken"]})
+    study = loading.load(folder / "trial.yaml")
+    assert {one.judge for one in study.mismatches} == mistaken
+    said = study.mismatches[0].said("G", "D")
+    assert said.startswith("G is not made for the language of D (") and languages[-1] in said
+    spec = specs.Specs(study)
+    assert [one["judge"] for one in json.loads(spec.figure("outcomes"))["mismatches"]] == [
+        one.judge for one in study.mismatches
+    ]
+    assert len(json.loads(spec.paper())["mismatches"]) == len(mistaken)
+
+
+def test_a_checkpoint_may_name_its_languages(folder):
+    write(folder / "judges/one.yaml", GUARD | {"languages": ["de", "x-world"]})
+    write(folder / "datasets/spoken.yaml", {"inherits": "world-deep", "languages": ["de"]})
+    write(folder / "trial.yaml", TRIAL | {"datasets": ["spoken"]})
+    assert "one" not in {one.judge for one in loading.load(folder / "trial.yaml").mismatches}

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 import typst
+from pypdf import PdfReader
 
 import paper
 from conftest import ROOT
@@ -158,6 +159,15 @@ def test_where_no_judge_tells_harm_the_paper_speaks_of_answers(repository) -> No
         assert heading in found.headings()
         link = f"../results/{name}/tables/human-labels.csv"
         assert (link in found.query("link", "dest")) is (name == "answered")
+
+
+def test_what_is_said_against_the_judges_is_printed(repository) -> None:
+    found = repository("paper")
+    found.spec |= {"controls_asserted": False, "mismatches": ["Rules is not made for the language of Requests (de)."]}
+    found.build()
+    text = " ".join(page.extract_text() for page in PdfReader(found.pdf).pages)
+    text = " ".join(text.replace("-\n", "").split())
+    assert "here that is switched off" in text and "not made for the language of Requests (de)" in text
 
 
 def test_every_figure_and_table_links_its_data(repository) -> None:
