@@ -286,9 +286,7 @@ class Controls(Settings):
     """What follows from the controls of the judges that decide an outcome."""
 
     asserted: bool = Field(
-        True,
-        description="Whether the run ends, before anything is generated, if a deciding judge gets a control wrong; "
-        "with false it goes on, and the paper says so.",
+        True, description="Whether a control that a deciding judge gets wrong ends the run before it generates."
     )
 
 
