@@ -22,7 +22,7 @@ os.environ.update(LAYERWISE_SCRIPTS=str(SCRIPTS), PATH=PATH)
 
 from layerwise import plugins
 from layerwise.errors import InputError
-from layerwise.jobs import failures, specs
+from layerwise.jobs import failures, spec, specs
 from layerwise.paths import receipt, receipt_log
 from layerwise.study import chosen, lessons, loading
 from layerwise.study.arms import seed_of

@@ -14,7 +14,7 @@ from hub import Hub
 from layerwise import assets
 from layerwise.assets import wheel
 from layerwise.errors import InputError
-from layerwise.jobs import specs
+from layerwise.jobs import spec
 from layerwise.study.sources import Source
 from wheels import build, publish
 
@@ -184,8 +184,8 @@ def test_parts_in_another_order_are_not_the_file(hub, downloaded):
 
 def test_a_mirror_changes_no_spec(hub):
     plain, more = (Source(**at_hub(hub, mirrors=mirrors)) for mirrors in ([], [in_parts()]))
-    assert specs.fetch("chat", plain) == specs.fetch("chat", more)
-    assert json.loads(str(specs.mirrors(more)))[0]["name"] == "joined.gguf"
+    assert spec.fetch("chat", plain) == spec.fetch("chat", more)
+    assert json.loads(str(spec.mirrors(more)))[0]["name"] == "joined.gguf"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from commands import docs as document_config
 from conftest import ROOT
 from layerwise import plugins
 from layerwise.errors import InputError
-from layerwise.study import arms, config, recipes, settings, sources
+from layerwise.study import arms, config, experiment, recipes, settings, sources
 
 PAGE = ROOT / "config" / "README.md"
 
@@ -21,7 +21,7 @@ def settings_of(*modules: object) -> list[type[BaseModel]]:
     return [c for c in found if not any(c in other.__mro__[1:] for other in found)]
 
 
-SETTINGS = settings_of(arms, config, recipes, sources)
+SETTINGS = settings_of(arms, config, experiment, recipes, sources)
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -23,8 +23,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml"}
 
 def rules():
     """Script, kind of work and environment of each rule."""
-    text = (SCRIPTS / "layerwise/jobs/specs.py").read_text()
-    named = dict(re.findall(r'(?:_spec|aggregate)\(\s*"(\w+)",\s*(?:kind=)?"(\w+)"', text))
+    text = "".join((SCRIPTS / f"layerwise/jobs/{module}.py").read_text() for module in ("specs", "aggregates"))
+    named = dict(re.findall(r'(?:spec|aggregate)\(\s*"(\w+)",\s*(?:kind=)?"(\w+)"', text))
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"(?m)^\s*rule\b", path.read_text())[1:]:
             environment = re.search(r'envs/(\w+)\.yaml"', block)

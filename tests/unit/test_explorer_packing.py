@@ -15,7 +15,7 @@ from layerwise import records
 from layerwise.explorer import answers, contents, study, tables
 from layerwise.explorer.document import compressed
 from layerwise.explorer.pictures import Pictures, difference
-from layerwise.jobs import specs
+from layerwise.jobs import aggregates
 from layerwise.records import Prompt, Response, Verdict
 from layerwise.study.config import Dataset
 from layerwise.study.sources import Source
@@ -205,7 +205,7 @@ def test_what_may_be_shown_follows_from_builder_and_licences(dataset, shown):
         f"s{i}": Source(kind="url", url="https://example.org/x", sha256="0" * 64, license=one)
         for i, one in enumerate(licences)
     }
-    assert specs.may_show(Dataset(display="x", sources=sources, **given)) == shown
+    assert aggregates.may_show(Dataset(display="x", sources=sources, **given)) == shown
 
 
 def test_the_first_seeds_of_each_arm_are_told_apart():

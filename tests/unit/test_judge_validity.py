@@ -12,11 +12,11 @@ import validity as script
 from conftest import ROOT
 from layerwise.analysis import judge_validity
 from layerwise.files import canonical
-from layerwise.jobs import specs
+from layerwise.jobs import aggregates
 from layerwise.records import Control, Prompt, Verdict, write
 
 JUDGES = {
-    id: specs.judged(name)
+    id: aggregates.judged(name)
     for id, name in {"truth": "truth", "refusal": "refusal", "detoxify": "toxicity", "second": "toxicity"}.items()
 }
 LABELS, CLAIMS = ({id: judge[key] for id, judge in JUDGES.items()} for key in ("labels", "claims"))
@@ -185,7 +185,7 @@ def test_what_was_read_in_parts_is_counted():
 
 def test_the_script_writes_three_tables(tmp_path):
     rng = np.random.default_rng(0)
-    judges = JUDGES | {"vqa": specs.judged("vqa")}
+    judges = JUDGES | {"vqa": aggregates.judged("vqa")}
     files = []
     for model in ("organism.narrow-none.s100", "organism.broad-none.s100"):
         rows = verdicts(rng, model=model, prompts=30)

@@ -13,13 +13,13 @@ from layerwise.analysis import metrics, stats
 from layerwise.analysis.paired import COLUMNS as paired_columns
 from layerwise.analysis.paired import paired
 from layerwise.errors import InputError
-from layerwise.jobs import specs
+from layerwise.jobs import aggregates
 from layerwise.records import Prompt, Verdict
 from layerwise.vocabulary import OUTCOME_OF, OUTCOMES
 
 TRUTH = {"truth": "truth", "refusal": None, "coherence": None, "harm": None}
 JUDGES = {
-    id: specs.judged(name)
+    id: aggregates.judged(name)
     for id, name in {
         "truth": "truth", "words": "refusal", "rules": "coherence", "guard": "guard", "toxicity": "toxicity",
         "vqa": "vqa",

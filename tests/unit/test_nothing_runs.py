@@ -19,7 +19,7 @@ from layerwise.judging.judges import toxicity
 from layerwise.judging.weights import find_checkpoint, record_checksums
 from layerwise.models import checkpoints
 from layerwise.prompts.builders import behaviours
-from layerwise.study import config, yamlfile
+from layerwise.study import experiment, yamlfile
 from models import settings
 from smallmodels import save_classifier, save_llava
 
@@ -118,7 +118,7 @@ def test_yaml_makes_values_alone(tmp_path, trap):
         behaviours.read(tmp_path / "rows.prompt")
     (tmp_path / "trial.yaml").write_text(f"title: {call}\n")
     with pytest.raises(InputError, match=r"trial.yaml"):
-        yamlfile.read(tmp_path / "trial.yaml", config.Experiment)
+        yamlfile.read(tmp_path / "trial.yaml", experiment.Experiment)
     assert not trap.exists()
 
 
@@ -133,7 +133,7 @@ def test_yaml_makes_values_alone(tmp_path, trap):
 def test_texts_and_values_that_no_file_can_hold_are_one_error(tmp_path, text, said):
     (tmp_path / "trial.yaml").write_text(text)
     with pytest.raises(InputError, match=f"trial.yaml.*({said})"):
-        yamlfile.read(tmp_path / "trial.yaml", config.Experiment)
+        yamlfile.read(tmp_path / "trial.yaml", experiment.Experiment)
 
 
 def test_no_call_allows_code():

@@ -14,7 +14,7 @@ import paper
 from conftest import ROOT
 from layerwise import plugins
 from layerwise.errors import InputError
-from layerwise.jobs import specs
+from layerwise.jobs import spec
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="60pt"><rect width="9" height="9"/></svg>'
 FIGURES = ["refusal-and-harm", "outcomes", "ability", "toxicity", "drift"]
@@ -81,7 +81,7 @@ class Repository:
         self.spec["decoding"] = {"max_new_tokens": 4, "batch_size": 32}
         for kind in ("figures", "tables"):
             self.spec[kind] = [name.replace("_", "-") for name in plugins.names(f"report.{kind}")]
-        self.spec["sources"] = specs.sources("paper/main.typ", "paper/references.bib", "paper/published.yaml")
+        self.spec["sources"] = spec.sources("paper/main.typ", "paper/references.bib", "paper/published.yaml")
         self.figures, self.results = root / "figures" / name, root / "results" / name
         shutil.copytree(ROOT / "paper", root / "paper", ignore=shutil.ignore_patterns("*.pdf"))
         self.figures.mkdir(parents=True)

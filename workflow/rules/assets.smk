@@ -19,8 +19,8 @@ rule fetch:
         runtime=240,
         downloads=1,
     params:
-        spec=lambda wildcards: specs.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
-        mirrors=lambda wildcards: specs.mirrors(STUDY.sources[wildcards.asset]),
+        spec=lambda wildcards: spec.fetch(wildcards.asset, STUDY.sources[wildcards.asset]),
+        mirrors=lambda wildcards: spec.mirrors(STUDY.sources[wildcards.asset]),
     shell:
         'python "$LAYERWISE_SCRIPTS"/fetch.py --spec {params.spec:q} --mirrors {params.mirrors:q} --output {output:q} '
         "2>&1 | tee {log:q}"

@@ -13,7 +13,7 @@ from layerwise import plugins
 from layerwise.errors import InputError
 from layerwise.files import atomic
 from layerwise.paths import ROOT
-from layerwise.study import arms, config, features, recipes, schemas, settings, sources
+from layerwise.study import arms, config, experiment, features, recipes, schemas, settings, sources
 from layerwise.study.yamlfile import ID
 
 PAGE = ROOT / "config" / "README.md"
@@ -50,7 +50,7 @@ It names models, data sets and judges by id, and each id is one small file:
 - Never write tokens into these files. For a gated model, `HF_TOKEN` is read from the environment.
 """
 SECTIONS: list[tuple[str, type[settings.Settings], list[str]]] = [
-    ("An experiment", config.Experiment, ["smoke.yaml"]),
+    ("An experiment", experiment.Experiment, ["smoke.yaml"]),
     ("A model", config.Model, ["models/organism.yaml", "models/organism-f2.yaml", "models/llava-1.5-7b.yaml"]),
     ("A data set", config.Dataset, ["datasets/world-deep.yaml", "datasets/xstest.yaml"]),
     ("A judge", config.Judge, ["judges/toxicity.yaml"]),

@@ -19,7 +19,7 @@ from layerwise.analysis import metrics
 from layerwise.analysis.outcomes import outcomes
 from layerwise.errors import InputError
 from layerwise.jobs import program
-from layerwise.jobs.specs import judged
+from layerwise.jobs.aggregates import judged
 from layerwise.paths import Run
 from layerwise.records import Prompt, Response
 from layerwise.study import loading

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from layerwise.errors import InputError
 from layerwise.study.arms import lineage
-from layerwise.study.config import ModelUse
 from layerwise.study.declarations import builder_of, kinds_of, says, worth
+from layerwise.study.experiment import ModelUse
 from layerwise.study.study import Study
 from layerwise.vocabulary import CLAIMED
 

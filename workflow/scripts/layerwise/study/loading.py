@@ -5,7 +5,8 @@ from pathlib import Path
 from layerwise.errors import InputError
 from layerwise.study import checks, declarations, lessons
 from layerwise.study.arms import lineage
-from layerwise.study.config import Dataset, Experiment, Judge, Model
+from layerwise.study.config import Dataset, Judge, Model
+from layerwise.study.experiment import Experiment
 from layerwise.study.study import Study
 from layerwise.study.yamlfile import read, unknown
 

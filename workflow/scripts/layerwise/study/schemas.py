@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerwise import plugins
-from layerwise.study.config import Dataset, Experiment, Judge, Model
+from layerwise.study.config import Dataset, Judge, Model
+from layerwise.study.experiment import Experiment
 from layerwise.study.settings import Settings
 
 KINDS: dict[str, type[Settings]] = {"experiment": Experiment, "model": Model, "dataset": Dataset, "judge": Judge}

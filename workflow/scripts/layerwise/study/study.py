@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerwise.study.arms import Arm
-from layerwise.study.config import Dataset, Experiment, Judge, Model, ModelUse
+from layerwise.study.config import Dataset, Judge, Model
 from layerwise.study.declarations import JUDGES, builder_of, declared, kinds_of, labels_of, says
+from layerwise.study.experiment import Experiment, ModelUse
 from layerwise.study.sources import Source
 from layerwise.vocabulary import MARGIN_OF, REFUSAL_GAP, of_outcomes
 
