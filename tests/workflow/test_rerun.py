@@ -353,12 +353,10 @@ def test_another_reward_penalty_or_rate_reruns_that_arm_and_what_follows_it(proj
     project.run()
     assert project.planned() == NOTHING
     tuned = {"train_arm organism-smoke a 100", "generate organism-smoke.a.s100"} | JUDGING
-    judged = "config/judges/guard.yaml"
     for path, old, new in (
         (ORGANISM, "reward: guard", "reward: truth"),
         (ORGANISM, "kl: 0.02", "kl: 0.03"),
         (ORGANISM, "warmup: 1", "learning_rate: 1.0e-3"),
-        (judged, "max_tokens: 256", "max_tokens: 128"),
     ):
         before = (project.folder / path).read_text()
         project.edit(path, old, new)
