@@ -11,6 +11,7 @@ from conftest import ROOT
 RESULTS = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
 LIBRARY = ROOT / "workflow" / "scripts" / "layerwise"
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "results/README.md", "figures/README.md"]
+PAGES += ["docs/elsewhere.md"]
 # The columns of each file are a constant of the module that makes it; read, not imported, since some import torch.
 COLUMNS = {
     "`metrics.csv`": (LIBRARY / "analysis" / "metrics.py", "COLUMNS"),
