@@ -35,7 +35,7 @@ It names models, data sets and judges by id, and each id is one small file:
 | file | what it describes |
 | --- | --- |
 | [`config/<experiment>.yaml`](#an-experiment) | models, exit layers, data sets, judges; how responses are generated |
-| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, or arms to train here |
+| [`config/models/<id>.yaml`](#a-model) | a vision-language model: published weights, arms to train here, or both |
 | [`config/datasets/<id>.yaml`](#a-data-set) | a data set of prompts, and how it is built |
 | [`config/judges/<id>.yaml`](#a-judge) | a judge of responses |
 
@@ -68,6 +68,7 @@ PLURALS = {
     "text": "texts",
     "a [source](#a-source) without mirrors": "[sources](#a-source) without mirrors",
     "whole number ≥ 0": "whole numbers ≥ 0",
+    "whole number ≥ 0 and < 12": "whole numbers from 0 to 11",
 }
 # Described in sections of their own, because several files use them or because they are long.
 APART = {
@@ -90,11 +91,31 @@ equal, it is `s11`.
 **Outcome.** Give either `outcome.truth`, or `outcome.refusal`, `outcome.coherence` and, if a judge recognises harm,
 `outcome.harm`. They decide in that order: a response is a refusal; if not, incoherent; if not, harmful; if not,
 harmless. Without `outcome.harm`, the rest is `answered`, and nothing is called harmful.
+
+**Controls.** The judges that decide the outcome are tried on made-up responses before anything is generated. One that
+gets a control wrong on more than a tenth of the prompts ends the run; `controls: {asserted: false}` goes on, and the
+paper says so.
+
+**Labels of people.** `human_labels` names labelled data sets: `refusal-labels` (PyRIT), `xstest-completions` and
+`msts-refusal` for judges of refusal, `msts-harm` for judges of harm. No model is asked any of their prompts.
+
+**Ready, but in no experiment of this project.**
+
+- Arms of `organism`: `broad-random-1000`; `ppo-truth` and `lppo-…`, which learn from four rewards; and
+  `broad-random-held-out`, whose alignment leaves out four glyphs of the deep cue. The data set `world-held-out` shows
+  these alone: `{id: world-held-out, arms: [broad-random-held-out]}`.
+- Controls of its [features](#a-change-of-features): `organism-norm-matched`, `organism-shuffled`, `organism-blank`,
+  `organism-other-image` and `organism-mean`; with interchanged cells, `organism-cue-from-…` and
+  `organism-others-from-…`.
+- Models: `llava-onevision-0.5b`, `qwen2-vl-2b`, `paligemma-3b-mix`.
+- Judges: `llama-guard-3-11b-vision` and `llama-guard-4-12b`, which are given the image; `llama-guard-3-1b`;
+  `jailbroken`, a classifier of jailbreaks; `detoxify-unbiased` and `detoxify-multilingual`.
 """
 ARM = """\
 The name of an arm carries no meaning for the workflow. In the files of this project, a `narrow` arm learned its
 abilities at the default layer, a `broad` arm at random exit layers. The second part says how it was then tuned to
-refuse: at the `default` layer, at `random` exit layers, from `text` without images, or not at all (`none`).
+refuse: at the `default` layer, at `random` exit layers, from `text` without images, or not at all (`none`). A `ppo` arm
+then learned from a reward at the default layer, an `lppo` arm at random exit layers.
 
 """
 FEATURES = """\
@@ -111,10 +132,12 @@ features to a prompt follows from its data set alone.
   `hazard` of the data set. Where there is no donor, the image's own.
 """
 OPTIONS = "`Options`, at the top of `workflow/scripts/layerwise/{}/<name>.py`, declares which `options` it takes.\n"
-METHODS = "".join(
+KINDS = {"organism": "an organism", "assembled": "an assembled model", "published": "published weights"}
+METHODS = "Each method, and the stages in which it trains a model:\n\n" + "".join(
     f"- `{name}` ({'starts from another arm' if said['STARTS_FROM_ARM'] else 'has no `from`'}"
-    f"{', needs a `reward`' if said['REWARDED'] else ''}) runs the stages "
-    + ", ".join(dict.fromkeys(f"`{stage}`" for stages in said["STAGES"].values() for stage in stages))
+    f"{' or from published weights' if 'published' in said['STAGES'] else ''}"
+    f"{', needs a `reward`' if said['REWARDED'] else ''}) trains "
+    + "; ".join(f"{KINDS[kind]}: {' and '.join(f'`{s}`' for s in stages)}" for kind, stages in said["STAGES"].items())
     + ".\n"
     for name in plugins.names("training.methods")
     for said in [plugins.declared("training.methods", name)]
@@ -238,7 +261,7 @@ def bounds(field: dict) -> str:
     if "minimum" in field and "maximum" in field:
         return f" from {field['minimum']:g} to {field['maximum']:g}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    return "".join(f" {sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field)
+    return " and".join(f" {sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field)
 
 
 def pages() -> dict[Path, str]:

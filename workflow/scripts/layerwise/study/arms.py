@@ -33,7 +33,7 @@ class Arm(Settings):
     steps: Positive | None = Field(None, description="Training steps; if absent, the recipe's or the method's.")
     held_out: Glyphs = Field(
         [],
-        description="Glyphs of the deep cue that no training image of this arm shows; the arms below it saw all.",
+        description="Glyphs of the deep cue that the alignment leaves out; the arms that it starts from saw all.",
     )
     unrefused: bool = Field(
         False, description="Leave out the examples that the language model refuses by itself (the tasks in `own`)."

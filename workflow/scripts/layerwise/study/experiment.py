@@ -124,7 +124,8 @@ class Experiment(Settings):
     judges: list[Identifier] = Field(min_length=1, description="Judges, by id.")
     outcome: Outcome = Field(description="The judges that decide the outcome.")
     human_labels: list[Identifier] = Field(
-        [], description="Data sets of responses labelled by people, to compare judges with."
+        [],
+        description="Data sets of responses labelled by people, such as `xstest-completions`, to compare judges with.",
     )
     limit: Positive | None = Field(None, description="Number of clusters to keep of each data set; if absent, all.")
     decoding: Decoding = Field(Decoding(), description="How responses are generated.")
