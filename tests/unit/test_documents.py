@@ -24,7 +24,7 @@ COLUMNS = {
     "controls.csv": (LIBRARY / "analysis" / "judge_validity.py", "CONTROLS"),
     "`human_labels.csv`": (LIBRARY / "analysis" / "human_labels.py", "COLUMNS"),
 }
-RECORDS = {"Prompts": "Prompt", "Responses": "Response", "Verdicts": "Verdict"}
+RECORDS = {"Prompts": "Prompt", "Responses": "Response", "Verdicts": "Verdict", "Controls": "Control"}
 
 
 def tree(path) -> ast.Module:
