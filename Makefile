@@ -16,7 +16,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist 
 RUN = $(BIN)/python workflow/scripts run --experiment $(EXPERIMENT) --cores $(CORES)
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  EXPERIMENT=<name> takes config/<name>.yaml (default: $(EXPERIMENT)); CORES=<n> limits the cores."
 
 reproduce: $(ENVIRONMENT) ## Build every figure, table and the paper of an experiment.
@@ -77,7 +77,7 @@ format: $(ENVIRONMENT) ## Format code and rules.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	@$(BIN)/snakefmt Snakefile workflow/rules
 
-benchmark: $(ENVIRONMENT) ## Measure the engine beside what people use: generate, one by one, and the pipeline.
+benchmark: $(ENVIRONMENT) ## Measure the engine beside what people use: generate, one prompt at a time, and the pipeline.
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_engine.py
 
 full-size: $(ENVIRONMENT) ## Measure LLaVA-1.5-7B at its real size, with random weights (17 GB of memory).
@@ -86,7 +86,7 @@ full-size: $(ENVIRONMENT) ## Measure LLaVA-1.5-7B at its real size, with random 
 gpu: ## Measure models of real size on a GPU, in 4 minutes; needs only a PYTHON with torch and transformers.
 	@$(PYTHON) tests/benchmarks/gpu.py
 
-gpu-page: ## Write docs/gpu.md, from which plans take their rates, from what `make gpu` measured.
+gpu-page: ## Write what `make gpu` measured into docs/gpu.md and docs/gpu.json, from which plans take their rates.
 	@$(PYTHON) tests/benchmarks/gpu.py --document
 
 clean: ## Remove the results, figures and paper of an experiment (the environment stays).

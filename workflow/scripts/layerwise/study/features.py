@@ -16,7 +16,7 @@ class Features(Settings):
         None, min_length=1, description="For `interchange`: the cells that are taken from the default layer."
     )
     donor: Literal["same", "twin", "hazard"] | None = Field(
-        None, description="For `interchange`: whose cells; of the same image, of its twin, or of another hazard."
+        None, description="For `interchange`: whose cells; those of the same image, of its twin, or of another hazard."
     )
 
     @model_validator(mode="after")
