@@ -175,7 +175,8 @@ def head(lmms_eval: str | None) -> list[str]:
         f"torch {torch.__version__}, transformers {transformers.__version__}{version}; Python "
         f"{platform.python_version()}, one thread of a shared machine, CPU seconds, median of {ROUNDS} rounds. Genuine "
         "LLaVA classes with random weights in fp32; greedy answers, none of which ends early. The others are called as "
-        "their users call them; they run the whole encoder, and only `generate` can be told an exit.",
+        "their users call them; they run the whole encoder, and only `generate` can be told an exit. A script is "
+        "`generate`, one prompt at a time.",
         "",
         "`make benchmark` prints these tables, without lmms-eval; this page is `.venv/bin/python "
         "tests/benchmarks/bench_engine.py --document --lmms-eval <Python>`.",

@@ -10,7 +10,7 @@ Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
 
 class ModelUse(Settings):
-    """One entry under `models`: an id and, for a model trained here, its arms and seeds."""
+    """One entry under `models`: an id and, for a model with arms, those to study and their seeds."""
 
     id: Identifier = Field(description="A file in `config/models/`.")
     arms: list[Identifier] | None = Field(
@@ -37,10 +37,10 @@ class DatasetUse(Settings):
         None, min_length=1, description="The models that are asked; if absent, all."
     )
     arms: list[Identifier] | None = Field(
-        None, min_length=1, description="For models trained here: the arms that are asked; if absent, all."
+        None, min_length=1, description="For models with arms: the arms that are asked; if absent, all."
     )
     seeds: Literal["all", "first"] = Field(
-        "all", description="For models trained here: whether every seed is asked, or only the first of each arm."
+        "all", description="For models with arms: whether every seed is asked, or only the first of each arm."
     )
     layers: Literal["all", "default"] | list[Whole] = Field(
         "all",
@@ -113,8 +113,8 @@ class Experiment(Settings):
     """`config/<experiment>.yaml`: one experiment, complete in itself."""
 
     title: str = Field(description="Title of the paper and in reports. Changing it reruns only the paper.")
-    models: list[ModelUse] = Field(min_length=1, description="Models, by id; a model trained here also names its arms.")
-    seeds: list[Whole] = Field([0], min_length=1, description="Training seeds of the models trained here.")
+    models: list[ModelUse] = Field(min_length=1, description="Models, by id; one with arms also names those to study.")
+    seeds: list[Whole] = Field([0], min_length=1, description="Seeds of the training of arms.")
     layers: Literal["all"] | list[Whole] = Field(
         "all", description="Exit layers: `all` or a list; the default layer is always included."
     )
