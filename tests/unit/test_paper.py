@@ -272,3 +272,29 @@ def test_a_file_that_is_missing_is_named(repository) -> None:
     (found.figures / "drift.txt").unlink()
     with pytest.raises(InputError, match=r"drift\.txt"):
         paper.main(arguments)
+
+
+class TagsLost(typst.TypstError):
+    """What Typst raises when it cannot write the tags of a PDF, which depends on where pages break."""
+
+    message, diagnostic, hints = "internal error: parent group", "", ["please report this as a bug"]
+
+
+@pytest.mark.parametrize("failures", [2, 100])
+def test_pages_get_shorter_until_typst_can_write_the_tags(tmp_path, monkeypatch, failures):
+    repository, real, asked = Repository(tmp_path, "smoke"), typst.compile, []
+
+    def compile(*arguments, sys_inputs, **more):
+        asked.append(int(sys_inputs["shorter"]))
+        if len(asked) <= failures:
+            raise TagsLost
+        return real(*arguments, sys_inputs=sys_inputs, **more)
+
+    monkeypatch.setattr(typst, "compile", compile)
+    if failures == 2:
+        repository.build()
+        assert asked == [0, 1, 2] and len(PdfReader(repository.pdf).pages) > 1
+    else:
+        with pytest.raises(InputError, match="internal error: parent group. please report this"):
+            repository.build()
+        assert asked == list(range(paper.SHORTEST + 1))

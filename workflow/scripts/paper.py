@@ -16,6 +16,7 @@ from layerwise.jobs import program
 from layerwise.paths import ROOT
 
 MAIN = "paper/main.typ"
+SHORTEST = 8  # points that a page may lose
 
 
 def main(argv: list[str]) -> None:
@@ -45,14 +46,19 @@ def lay(folder: Path, sources: Iterable[str], run: Path) -> None:
         (folder / made).symlink_to(Path(os.path.abspath(run), made))
 
 
-def typeset(root: Path, inputs: dict[str, str]) -> bytes:
+def typeset(root: Path, inputs: dict[str, str], shorter: int = 0) -> bytes:
     """The PDF of the paper's text below a root; `inputs` are its `sys.inputs`. Raises InputError naming file and line.
 
-    Only the fonts in the typst wheel are used, so that pages break alike on every machine.
+    Only the fonts in the typst wheel are used, so that pages break alike on every machine. Where a float meets the end
+    of a page, Typst sometimes fails to write a PDF's tags, which hold the descriptions of figures
+    (github.com/typst/typst/issues/8776). Then pages are made `shorter`, point by point, and break elsewhere.
     """
+    given = {**inputs, "shorter": str(shorter)}
     try:
-        return typst.compile(root / MAIN, root=root, sys_inputs=inputs, ignore_system_fonts=True, format="pdf")
+        return typst.compile(root / MAIN, root=root, sys_inputs=given, ignore_system_fonts=True, format="pdf")
     except typst.TypstError as error:
+        if error.message.startswith("internal error") and shorter < SHORTEST:
+            return typeset(root, inputs, shorter + 1)
         # The last place in the diagnostic is where the text itself calls what failed.
         places = re.findall(r"┌─ (.+?):(\d+):\d+", error.diagnostic) or [(root / MAIN, "?")]
         path = os.path.relpath(os.path.realpath(places[-1][0]), root.resolve())
