@@ -5,7 +5,7 @@ import pandas as pd
 from layerwise.analysis import results
 from layerwise.report.findings import Frames
 from layerwise.report.text import MISSING, PRINTED, Names, Table, estimate, filled
-from layerwise.vocabulary import DEFAULT, GROUPS, described
+from layerwise.vocabulary import DEFAULT, GROUPS, Metric, described
 
 INPUTS = ("metrics",)
 WHEN = ()
@@ -16,6 +16,7 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     """Every metric at the default layer and in each group of layers, for each series and data set."""
     listed, metrics = results.subjects(spec["subjects"]), frames["metrics"]
     known = described(spec["metrics"])
+    measuring = {metric: list(dict.fromkeys(metrics.loc[metrics["metric"] == metric, "judge"])) for metric in known}
     rows = metrics[metrics["group"].isin(LAYERS) & (metrics["layer"].isna() | (metrics["group"] == DEFAULT))]
     found = []
     for (model, arm), subjects in listed.groupby(results.SERIES, sort=False):
@@ -30,11 +31,9 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
                 layers = f"{group} ({subjects['default_layer'].iloc[0]})" if group == DEFAULT else group
                 n = single.loc[(single["dataset"] == dataset) & (single["group"] == group), "n"].max()
                 row = {"Model": names.models[model], "Arm": arm, "Data set": names.datasets[dataset], "Layers": layers}
-                row |= {
-                    about.label: _metric(cells, metric, about.unit, names)
-                    for metric, about in known.items()
-                    if metric != "flagged"
-                }
+                for metric, about in known.items():
+                    if metric != "flagged":
+                        row |= _columns(about.label, cells[cells["metric"] == metric], measuring[metric], about, names)
                 found.append(row | {"n": f"{n} × {len(subjects)}" if len(subjects) > 1 else str(n)})
     note = (
         "Shares in percent, margins in logits [95 % interval]; with several seeds, their mean (smallest to largest)."
@@ -49,10 +48,13 @@ def table(frames: Frames, spec: dict, names: Names) -> Table:
     return Table(filled(pd.DataFrame(found)), "".join([note, *mistaken]))
 
 
-def _metric(cells: pd.DataFrame, metric: str, unit: str, names: Names) -> str:
-    """One metric in one group; if several judges measure it, each value with its judge's name."""
-    rows = cells[cells["metric"] == metric]
-    texts = [
-        (names.judges.get(row["judge"], row["judge"]), estimate(row, *PRINTED[unit])) for _, row in rows.iterrows()
-    ]
-    return "; ".join(f"{judge}: {text}" if len(texts) > 1 else text for judge, text in texts) or MISSING
+def _columns(label: str, rows: pd.DataFrame, judges: list[str], about: Metric, names: Names) -> dict[str, str]:
+    """The cells of one metric: a column, or one for each judge if several measure it."""
+    if len(judges) < 2:
+        return {label: estimate(rows.iloc[0], *PRINTED[about.unit]) if len(rows) else MISSING}
+    found = {}
+    for judge in judges:
+        of_judge = rows[rows["judge"] == judge]
+        name = f"{label} ({names.judges.get(judge, judge)})"
+        found[name] = estimate(of_judge.iloc[0], *PRINTED[about.unit]) if len(of_judge) else MISSING
+    return found
