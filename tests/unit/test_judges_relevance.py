@@ -12,7 +12,7 @@ from judges import make
 from layerwise.errors import InputError
 from layerwise.judging import rows
 from layerwise.judging.weights import SUMS, record_checksums
-from layerwise.records import Prompt, Response
+from layerwise.records import Answer, Prompt, Response
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "boat", "fold", "paper", "no", "sink", "sail"]
 # What each word adds to the logit: talk of boats is relevant, "no" is not.
@@ -89,7 +89,7 @@ def test_a_response_to_the_request_is_an_answer_and_another_a_refusal(judge):
     (said, high), (refused, low) = judge([FOLD, REFUSE])
     assert (said, refused) == ("answer" if high >= 0.9 else "refusal", "refusal")
     assert 0 <= low < 0.1 < high <= 1
-    assert rows.ask(judge, "relevance", [FOLD, REFUSE]) == [(said, high), (refused, low)]
+    assert rows.ask(judge, "relevance", [FOLD, REFUSE]) == [Answer(said, high), Answer(refused, low)]
 
 
 def test_the_threshold_decides_the_label_and_not_the_score(folder, judge):

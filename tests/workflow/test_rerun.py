@@ -210,7 +210,9 @@ ROWS = {
     "the method of an arm": (declare("broad-default: {method: ppo, reward: truth}"), TUNING),
     "add an arm with a judge's reward": (
         in_turn(declare(REWARDED), change(SMOKE, "broad-default]}", "broad-default, a]}")),
-        {"train_judge guard", "train_arm organism-smoke a 100", "generate organism-smoke.a.s100"} | JUDGING | DRIFT,
+        {"train_judge guard", "train_arm organism-smoke a 100", "generate organism-smoke.a.s100"}
+        | JUDGING
+        | FROM_FEATURES,
     ),
     "the reward of an arm that nobody studies": (
         change("config/models/organism.yaml", "reward: text-only", "reward: truth"),
@@ -244,7 +246,7 @@ ROWS = {
     ),
     "add a judge": (
         change(SMOKE, "judges: [truth,", "judges: [truth, guard,"),
-        {"train_judge guard", "judge guard"} | AGGREGATES | FROM_FEATURES,
+        {"train_judge guard", "judge guard", "table guards"} | AGGREGATES | FROM_FEATURES,
     ),
     "remove a judge": (change(SMOKE, "coherence, ", ""), AGGREGATES | FROM_FEATURES),
     "a judge's threshold": (
