@@ -140,6 +140,21 @@ def test_a_relative_import_is_seen(project, line):
     assert changed(before, every_spec(project)) == {"judge refusal"}
 
 
+def test_an_import_for_types_decides_nothing(project):
+    library = project / "workflow/scripts/layerwise"
+    (library / "apart.py").write_text("EXTRA = 1\n")
+    path = library / "judging/judges/refusal.py"
+    path.write_text(path.read_text() + "\nif TYPE_CHECKING:\n    import layerwise.apart\n")
+    assert "apart" not in json.loads(every_spec(project)["judge refusal"])["code"]
+
+
+@pytest.mark.parametrize("module", ["records", "training/rewards/__init__"])
+def test_rewards_decide_nothing_for_arms_that_learn_from_none(project, module):
+    before = every_spec(project, "smoke")
+    extend(project / f"workflow/scripts/layerwise/{module}.py")
+    assert not [job for job in changed(before, every_spec(project, "smoke")) if job.startswith("train ")]
+
+
 def test_a_relative_import_is_refused():
     """It is seen, but a reader of an absolute one knows without thinking which module it is."""
     command = [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "--stdin-filename"]

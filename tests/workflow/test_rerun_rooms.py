@@ -56,6 +56,7 @@ ROOMS = {
     "training/assembled": NOTHING,
     "training/methods/sft": ARMS
     - {"train_arm organism-smoke broad-none 100", "generate organism-smoke.broad-none.s100"},
+    "training/rewards": NOTHING,
     "training/judges/toxicity": JUDGE_TRAINED | {"judge toxicity"} | AGGREGATES,
     "analysis/outcomes": AGGREGATES,
     "analysis/paired": MEASURES,

@@ -74,9 +74,10 @@ def _group(name: str, groups: dict[str, list]) -> set[str]:
 def fingerprint(script: str, extra_modules: tuple[str, ...] = ()) -> Mapping[str, str]:
     """A digest of the code of a script and of every library module it imports, directly or not, by module.
 
-    Each is the first 12 hexadecimal digits of a sha256, blind to comments, docstrings, what keys are said to mean, and
-    formatting. The script goes by its file's name, `judge.py`, and a module by its name in the library,
-    `judging.rows`. `extra_modules` are those found by an id at run time: a family, a judge, a data set, a figure.
+    Each is the first 12 hexadecimal digits of a sha256, blind to comments, docstrings, what keys are said to mean,
+    formatting, and what is imported for types alone. The script goes by its file's name, `judge.py`, and a module by
+    its name in the library, `judging.rows`. `extra_modules` are those found by an id at run time: a family, a judge, a
+    data set, a figure.
     """
     found: dict[str, str] = {}
     waiting = [(f"{script}.py", SCRIPTS / f"{script}.py"), *((name, _module_file(name)) for name in extra_modules)]
@@ -102,6 +103,8 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
             # What a key means is said to readers, as in a docstring.
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]  # never runs
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12], frozenset(_imports(tree, package))
 

@@ -4,10 +4,13 @@ The vision encoder is fixed, so its states are computed once. Each example sees 
 the arm's.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,8 +24,10 @@ from layerwise.models.organisms import Recipe
 from layerwise.training.examples import CAPTIONS, INSTRUCTIONS, SAFETY, Examples
 from layerwise.training.loop import Saved, write_curve
 from layerwise.training.methods import Lesson, Method
-from layerwise.training.rewards import Reward
 from layerwise.world import world
+
+if TYPE_CHECKING:  # what a reward is decides nothing for the arms that learn from none
+    from layerwise.training.rewards import Reward
 
 IMAGES_AT_ONCE = 256
 
