@@ -15,6 +15,7 @@ from layerwise import records
 from layerwise.explorer import answers, contents, study, tables
 from layerwise.explorer.document import compressed
 from layerwise.explorer.pictures import Pictures, difference
+from layerwise.files import file_digest
 from layerwise.jobs import aggregates
 from layerwise.records import Prompt, Response, Verdict
 from layerwise.study.config import Dataset
@@ -152,21 +153,34 @@ def test_outcomes_differ_in_letter_and_colour(names):
     }
 
 
+def saved(folder, images):
+    """Prompts of one cluster with these images, and the checksums of their files, both by name."""
+    prompts, sums = [], {}
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        sums[name] = file_digest(folder / f"{name}.png")
+        prompts.append((Prompt(name, "set", "?", f"{name}.png", sums[name], "harmful", "c"), folder))
+    return prompts, sums
+
+
 def test_images_keep_their_pixels_and_twins_their_difference(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     twin, other = noise.copy(), noise[::-1].copy()
     twin[32:, :8] = 7
-    files = {"hazard": noise, "twin": twin, "other": other, "again": noise}
-    for name, pixels in files.items():
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    prompts = [
-        (Prompt(name, "set", "?", f"{name}.png", {"again": "hazard"}.get(name, name), "harmful", "c"), tmp_path)
-        for name in files
-    ]
+    prompts, sums = saved(tmp_path, {"hazard": noise, "twin": twin, "other": other, "again": noise})
     pictures = Pictures()
     pictures.add(prompts)
     hazard, part, whole = pictures.listed
-    assert "of" not in hazard and "of" not in whole and pictures.number == {"hazard": 0, "twin": 1, "other": 2}
+    assert (
+        "of" not in hazard
+        and "of" not in whole
+        and pictures.number
+        == {
+            sums["hazard"]: 0,
+            sums["twin"]: 1,
+            sums["other"]: 2,
+        }
+    )
     assert (part["of"], part["x"], part["y"]) == (0, 0, 32)
     text = "".join(pictures.text)
     cut = Image.open(io.BytesIO(base64.b64decode(text[part["at"] : part["at"] + part["length"]])))
@@ -176,6 +190,17 @@ def test_images_keep_their_pixels_and_twins_their_difference(tmp_path):
     assert (
         difference(noise, noise) is None and difference(noise, noise[:20]) is None and difference(noise, other) is None
     )
+
+
+def test_an_image_that_is_lost_or_another_is_left_out(tmp_path):
+    draw = np.random.default_rng(0)
+    images = {name: draw.integers(0, 256, (40, 40, 3), dtype=np.uint8) for name in ("lost", "changed", "there")}
+    prompts, sums = saved(tmp_path, images)
+    (tmp_path / "lost.png").unlink()
+    Image.fromarray(images["there"]).save(tmp_path / "changed.png")
+    pictures = Pictures()
+    pictures.add(prompts)
+    assert pictures.number == {sums["there"]: 0} and len(pictures.listed) == len(pictures.text) == 1
 
 
 def test_a_table_comes_back_row_by_row():

@@ -35,8 +35,9 @@ def main(argv: list[str]) -> None:
     for subject, responses, verdicts in program.progress(parts, len(spec["subjects"]), "subjects"):
         said.add(subject["layers"], responses, verdicts)
     files = Files(given.prompts, given.results, given.numbers)
+    made = page(given.experiment, spec, files, prompts, said)  # whatever it cannot read is no error of writing
     with atomic(given.output, binary=True) as stream:
-        size = stream.write(page(given.experiment, spec, files, prompts, said))
+        size = stream.write(made)
     print(f"{given.output}: {size / MEGABYTE:.1f} MB", file=sys.stderr)
 
 

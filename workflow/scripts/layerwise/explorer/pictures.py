@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from layerwise import pictures
+from layerwise.files import file_digest
 from layerwise.prompts.images import png
 from layerwise.records import Prompt
 
@@ -29,12 +30,18 @@ class Pictures:
         self.length = 0
 
     def add(self, prompts: Iterable[tuple[Prompt, Path]]) -> None:
-        """Add the images of prompts, each with the folder that its path is relative to; hazards before their twins."""
+        """Add the images of prompts, each with the folder that its path is relative to; hazards before their twins.
+
+        One that is no longer there, or not as the models saw it, is left out: the page then gives its path.
+        """
         first: dict[str, tuple[int, np.ndarray]] = {}
         for prompt, folder in prompts:
             if prompt.image is None or prompt.image_sha256 is None or prompt.image_sha256 in self.number:
                 continue
-            data = (folder / prompt.image).read_bytes()
+            path = folder / prompt.image
+            if not path.is_file() or file_digest(path) != prompt.image_sha256:
+                continue
+            data = path.read_bytes()
             image = pictures.decode(data, prompt.image)
             kind = pictures.suffix(image)
             pixels = np.asarray(image) if kind == "png" and image.mode == "RGB" else None

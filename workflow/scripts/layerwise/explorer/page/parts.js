@@ -83,7 +83,7 @@ E.image = (p, size, outlined = null) => {
     if (size > 60) box.append(E.h("span", { className: "quiet path" }, `Image not in this page: ${image}`));
     return box;
   }
-  const whole = (outlined ?? p) === p ? E.data.picture(picture) : E.data.picture(E.data.prompts.picture[outlined]);
+  const whole = E.data.picture(E.data.prompts.picture[outlined ?? p] ?? picture);
   Promise.all([E.data.picture(picture), whole]).then(([canvas, other]) => {
     const copy = E.h("canvas", {
       width: canvas.width,
