@@ -62,7 +62,7 @@ ROWS = [
             "train_arm organism-smoke narrow-none 100: new, no output yet",
             "generate organism-smoke.narrow-none.s100: new, no output yet",
             "train_judge toxicity: pin detoxify 0.5.4 → 0.5.5",
-            "figure drift: subjects + organism-smoke.narrow-none.s100",
+            "figure (2 jobs): subjects + organism-smoke.narrow-none.s100",
         ],
     ),
 ]
